@@ -1,0 +1,145 @@
+"""Every error that honeyhive raises, in one tree.
+
+::
+
+    HoneyHiveError
+    ├── ConfigurationError            a setting is unknown, mistyped or unusable
+    │   └── MissingApiKeyError        a call needs a key that was not given (also a ValueError)
+    ├── APIError                      a HoneyHive service could not do what was asked
+    │   ├── APIConnectionError        no answer: refused, reset, DNS, TLS
+    │   │   └── APITimeoutError       no answer in time
+    │   ├── AuthenticationError       401 or 403
+    │   ├── NotFoundError             404
+    │   ├── InvalidRequestError       400, 409 or 422
+    │   ├── RateLimitError            429; ``retry_after_s`` says when to come back
+    │   └── CircuitOpenError          not even tried: the service has failed too often just now
+    └── JournalError                  a journal on disk cannot do what was asked
+        ├── JournalFullError          the byte cap or the disk is reached
+        ├── JournalUnsafeError        the directory may be read or replaced by others
+        └── JournalLockedError        another process owns it
+
+No error carries an API key, in its message or in its attributes.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "CircuitOpenError",
+    "ConfigurationError",
+    "HoneyHiveError",
+    "InvalidRequestError",
+    "JournalError",
+    "JournalFullError",
+    "JournalLockedError",
+    "JournalUnsafeError",
+    "MissingApiKeyError",
+    "NotFoundError",
+    "RateLimitError",
+]
+
+
+class HoneyHiveError(Exception):
+    """Base of every error that honeyhive raises."""
+
+
+class ConfigurationError(HoneyHiveError):
+    """A setting is unknown, has the wrong type or cannot be used as it is."""
+
+
+class MissingApiKeyError(ConfigurationError, ValueError):
+    """A call needs an API key that was not given.
+
+    Attributes:
+        key_kind: ``"project"``, ``"ingestion"`` or ``"data_plane"``.
+    """
+
+    def __init__(self, message: str, *, key_kind: str = "project") -> None:
+        super().__init__(message)
+        self.key_kind = key_kind
+
+
+class APIError(HoneyHiveError):
+    """A HoneyHive service answered with an error, or not at all.
+
+    Attributes:
+        status_code: The HTTP status, or ``None`` when no answer came.
+        server_message: What the service said, at most 2,000 characters.
+        request_id: The service's own id of the request, when it gave one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        server_message: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.server_message = server_message
+        self.request_id = request_id
+
+
+class APIConnectionError(APIError):
+    """The service could not be reached."""
+
+
+class APITimeoutError(APIConnectionError):
+    """The service did not answer in time."""
+
+
+class AuthenticationError(APIError):
+    """The service refused the key (401, 403)."""
+
+
+class NotFoundError(APIError):
+    """The service knows no such thing (404)."""
+
+
+class InvalidRequestError(APIError):
+    """The service refused the content of the request (400, 409, 422)."""
+
+
+class RateLimitError(APIError):
+    """The service asks for fewer requests (429).
+
+    Attributes:
+        retry_after_s: Seconds to wait, from the ``Retry-After`` header, or ``None``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = 429,
+        server_message: str | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, status_code=status_code, server_message=server_message, request_id=request_id)
+        self.retry_after_s = retry_after_s
+
+
+class CircuitOpenError(APIError):
+    """The call was not tried: the circuit breaker of its endpoint is open."""
+
+
+class JournalError(HoneyHiveError):
+    """A journal could not do what was asked of it."""
+
+
+class JournalFullError(JournalError):
+    """The journal's byte cap, or the disk, is full."""
+
+
+class JournalUnsafeError(JournalError):
+    """The journal's directory belongs to somebody else or is open to others."""
+
+
+class JournalLockedError(JournalError):
+    """Another process owns the journal."""
