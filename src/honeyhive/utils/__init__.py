@@ -1,1 +1,63 @@
-"""(being built)"""
+"""What would make sense in any project: nothing in here knows a honeyhive noun.
+
+Names are looked up on first use, so that importing one helper does not load the others; functions that share their
+module's name are imported at once, or the module would take their place.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from honeyhive.utils.guard import guard, raise_it
+
+if TYPE_CHECKING:
+    from honeyhive.utils.clock import Clock, SystemClock
+    from honeyhive.utils.error_context import ErrorContext
+    from honeyhive.utils.fork import Renewable, renew_after_fork
+    from honeyhive.utils.ids import RandomIds, event_id, is_uuid, new_session_id
+    from honeyhive.utils.lazy import LazyResource
+    from honeyhive.utils.normalise import normalise_key
+
+__all__ = [
+    "Clock",
+    "ErrorContext",
+    "LazyResource",
+    "RandomIds",
+    "Renewable",
+    "SystemClock",
+    "event_id",
+    "guard",
+    "is_uuid",
+    "new_session_id",
+    "normalise_key",
+    "raise_it",
+    "renew_after_fork",
+]
+
+_MODULES = {
+    "Clock": "clock",
+    "ErrorContext": "error_context",
+    "LazyResource": "lazy",
+    "RandomIds": "ids",
+    "Renewable": "fork",
+    "SystemClock": "clock",
+    "event_id": "ids",
+    "is_uuid": "ids",
+    "new_session_id": "ids",
+    "normalise_key": "normalise",
+    "renew_after_fork": "fork",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'honeyhive.utils' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"honeyhive.utils.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
