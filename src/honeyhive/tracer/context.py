@@ -1,0 +1,149 @@
+"""Where the tracer meets OpenTelemetry's context: one variable, a few keys, no copy of either.
+
+The current span lives in OpenTelemetry's own context variable under its own key, so
+``trace.get_current_span()``, baggage and other people's instrumentors all see the same
+thing. Beside it stand three keys of ours:
+
+* the tracer that bare ``@trace`` means here,
+* the sessions that tracers opened here, one each,
+* for each tracer the innermost of *its* spans, kept only where a span of another
+  tracer hides it, so that two tracers in one process never adopt each other's spans.
+
+OpenTelemetry's private names are looked up once, here. ``FAST`` says whether all were
+found; without them everything works through the public API, only slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import baggage as otel_baggage
+from opentelemetry import context as otel_context
+from opentelemetry import trace as otel_trace
+from opentelemetry.context.context import Context
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from honeyhive.tracer.span import Identity
+
+__all__ = [
+    "BAGGAGE_KEY",
+    "FAST",
+    "SESSIONS_KEY",
+    "SPAN_KEY",
+    "TRACER_KEY",
+    "attach",
+    "current",
+    "current_variable",
+    "detach",
+    "session_of",
+    "with_baggage",
+    "with_session",
+    "with_tracer",
+    "with_value",
+]
+
+TRACER_KEY: Final = "honeyhive-tracer"
+SESSIONS_KEY: Final = "honeyhive-sessions"
+
+
+def _find_variable() -> Any:  # noqa: ANN401 -- a ContextVar of a foreign private module, or None
+    """Return OpenTelemetry's context variable, or ``None`` when another runtime is configured."""
+    try:
+        from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
+
+        runtime = otel_context._RUNTIME_CONTEXT  # noqa: SLF001 -- the one variable everybody reads
+        return runtime._current_context if type(runtime) is ContextVarsRuntimeContext else None  # type: ignore[attr-defined] # noqa: SLF001
+    except (ImportError, AttributeError):
+        return None
+
+
+def _find_key(module: object, name: str) -> str | None:
+    key = getattr(module, name, None)
+    return key if isinstance(key, str) else None
+
+
+current_variable: Final = _find_variable()
+_span_key = _find_key(otel_trace.propagation, "_SPAN_KEY")
+_baggage_key = _find_key(otel_baggage, "_BAGGAGE_KEY")
+FAST: Final = current_variable is not None and _span_key is not None and _baggage_key is not None
+SPAN_KEY: Final = _span_key or "current-span"
+BAGGAGE_KEY: Final = _baggage_key or "baggage"
+
+
+def current() -> Context:
+    """Return the context that holds here and now."""
+    return otel_context.get_current()
+
+
+def attach(context: Context) -> Token[Context]:
+    """Make *context* the current one; hand the token to :func:`detach`."""
+    return otel_context.attach(context)
+
+
+def detach(token: Token[Context]) -> bool:
+    """Return to the context before *token*; false if that cannot be, as after a change of task.
+
+    A generator or an async context manager may be closed in another task than it was
+    opened in. Its context is gone with its task then, so there is nothing to mend.
+    """
+    try:
+        if current_variable is not None:
+            current_variable.reset(token)
+        else:
+            otel_context.detach(token)
+    except ValueError:
+        return False
+    return True
+
+
+def with_value(context: Context, key: str, value: object) -> Context:
+    """Return *context* with one value more."""
+    return otel_context.set_value(key, value, context)
+
+
+def with_baggage(context: Context, entries: Mapping[str, str]) -> Context:
+    """Return *context* with *entries* in its baggage; they travel to other services."""
+    for key, value in entries.items():
+        context = otel_baggage.set_baggage(key, value, context)
+    return context
+
+
+def with_tracer(context: Context, identity: Identity) -> Context:
+    """Return *context* in which bare ``@trace`` means the tracer of *identity*."""
+    return with_value(context, TRACER_KEY, identity)
+
+
+def with_session(context: Context, identity: Identity, session_id: str) -> Context:
+    """Return *context* in which spans of *identity* belong to *session_id*, here and downstream."""
+    sessions = {**sessions_in(context), identity.key: session_id}
+    context = with_value(context, SESSIONS_KEY, sessions)
+    entries = {"session_id": session_id}
+    if identity.project:
+        entries["project"] = identity.project
+    return with_baggage(context, entries)
+
+
+def sessions_in(context: Mapping[str, object]) -> Mapping[str, str]:
+    """Return the sessions opened in *context* by the key of the tracer that opened them."""
+    found = context.get(SESSIONS_KEY)
+    return found if isinstance(found, Mapping) else {}
+
+
+def session_of(
+    sessions: Mapping[str, str] | None, baggage: Mapping[str, object] | None, identity: Identity
+) -> str | None:
+    """Return the session that the context gives to a span of *identity*, or ``None``.
+
+    A session this tracer opened comes first, then one that came in with a request.
+    One that another tracer of this process opened is not ours, though it stands in
+    the shared baggage.
+    """
+    if sessions and (own := sessions.get(identity.key)):
+        return own
+    carried = baggage.get("session_id") if baggage else None
+    if not isinstance(carried, str) or (sessions and carried in sessions.values()):
+        return None
+    return carried

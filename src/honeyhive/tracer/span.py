@@ -1,0 +1,750 @@
+"""The span: a true OpenTelemetry SDK span at a fraction of its cost.
+
+What a call must pay for happens at once: ids, parent, two clock readings, a
+point-in-time copy of what is captured. Everything else waits for the first reader or
+for the export thread: span context objects, the attribute mapping, event and link
+lists, JSON, limits. Three rules keep that honest:
+
+* **Whoever reads sees a full span.** ``attributes``, ``events``, ``context`` and the
+  private names that other libraries touch (``_attributes``, ``_resource``, ...) are
+  properties that build the real thing and keep it.
+* **Anything unusual takes the general path**, which is OpenTelemetry's own code:
+  odd attribute values, limits reached, length limits.
+* **A span never holds its parent**, only the parent's ids.
+
+The order of precedence among attributes, last wins: what the call site declares, who
+the tracer is, what was captured on the way in, what was captured on the way out,
+what user code set.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic_ns, time_ns
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context.context import Context
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, _Span
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+
+from honeyhive.tracer import context as hh_context
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
+    from opentelemetry.util.types import Attributes, AttributeValue
+
+    from honeyhive.tracer.provider import Processors
+
+__all__ = ["CallSite", "Captured", "Identity", "Span", "SpanState", "UnrecordedSpan", "error_message", "error_name"]
+
+_logger = logging.getLogger("honeyhive")
+_new = object.__new__
+_UNSET_STATUS: Final = Status(StatusCode.UNSET)
+_INTERNAL: Final = SpanKind.INTERNAL
+_NO_STATE: Final = TraceState()
+_SCALARS: Final = frozenset({str, int, float, bool})
+_SAMPLED: Final = int(TraceFlags.SAMPLED)
+_RECORD_ALL: Final = 3
+
+# Shared by all spans: it is taken only where a reader and a writer could build the
+# same lazy part at once, never on the hot path and never across user code.
+_build_lock: Final = threading.RLock()
+
+ENTERABLE: Final = object()
+"""Marks a span that becomes current when entered, as those of ``tracer.start_span`` do."""
+
+
+class Identity:
+    """Who a tracer is, as far as its spans must know: the part that outlives the tracer object.
+
+    ``statics`` are the attributes that every span of the tracer carries. The object is
+    compared by identity; ``key`` names it inside a context.
+    """
+
+    __slots__ = ("__weakref__", "_tracer", "capture_inputs", "capture_outputs", "enabled", "key", "project",
+                 "session_id", "source", "statics")  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        project: str | None = None,
+        source: str | None = None,
+        session_id: str | None = None,
+        statics: Mapping[str, AttributeValue] | None = None,
+        capture_inputs: bool = True,
+        capture_outputs: bool = True,
+    ) -> None:
+        self.key = key
+        self.project = project
+        self.source = source
+        self.session_id = session_id
+        self.statics: Mapping[str, AttributeValue] = dict(statics or {})
+        self.capture_inputs = capture_inputs
+        self.capture_outputs = capture_outputs
+        self.enabled = True
+        self._tracer: weakref.ref[Any] | None = None
+
+    def bind(self, tracer: object) -> None:
+        """Name the tracer whose identity this is; it is held weakly."""
+        self._tracer = weakref.ref(tracer)
+
+    @property
+    def tracer(self) -> Any:  # noqa: ANN401 -- this room must not know the tracer's class
+        """The tracer, or ``None`` once it is gone."""
+        return None if self._tracer is None else self._tracer()
+
+
+class CallSite:
+    """What one decorated function, or one kind of span, says of all its spans.
+
+    ``encoded`` is room for the exporter's encoding of ``statics``.
+    """
+
+    __slots__ = ("encoded", "name", "statics")
+
+    def __init__(self, name: str, statics: Mapping[str, AttributeValue] | None = None) -> None:
+        self.name = name
+        self.statics: Mapping[str, AttributeValue] = dict(statics or {})
+        self.encoded: object = None
+
+
+class Captured:
+    """Values taken at one moment of a call, not yet rendered: ``(prefix, key, value)`` rows.
+
+    The full attribute key is *prefix* + *key*; *value* is what
+    :func:`honeyhive.utils.capture.capture` returned.
+    """
+
+    __slots__ = ("keys", "prefix", "values")
+
+    def __init__(self, prefix: str, keys: Sequence[str], values: Sequence[object]) -> None:
+        self.prefix = prefix
+        self.keys = keys
+        self.values = values
+
+    def rendered(self) -> dict[str, AttributeValue]:
+        """Render every value as the exporter would."""
+        from honeyhive.utils.render import render
+
+        out: dict[str, AttributeValue] = {}
+        for key, value in zip(self.keys, self.values, strict=True):
+            text = render(value)
+            if text is not None:
+                out[self.prefix + key] = text
+        return out
+
+
+class SpanState:
+    """What all spans of one OpenTelemetry tracer share. Replaced when it changes, never mutated."""
+
+    __slots__ = ("allows", "fast_child", "fast_count", "fast_root", "identity", "info", "limits", "monotonic_ns",
+                 "processors", "resource", "root_flags", "sampler", "scope", "wall_ns")  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        resource: Resource,
+        scope: InstrumentationScope | None,
+        info: InstrumentationInfo | None,
+        limits: SpanLimits,
+        processors: Processors,
+        identity: Identity | None,
+        sampler: Any = None,
+        root_flags: int = _SAMPLED,
+        fast_root: bool = False,
+        fast_child: bool = False,
+        allows: Callable[[str], bool] | None = None,
+        wall_ns: Callable[[], int] = time_ns,
+        monotonic_ns: Callable[[], int] = monotonic_ns,
+    ) -> None:
+        self.resource = resource
+        self.scope = scope
+        self.info = info
+        self.limits = limits
+        self.processors = processors
+        self.identity = identity
+        self.sampler = sampler
+        self.root_flags = root_flags
+        self.fast_root = fast_root
+        self.fast_child = fast_child
+        self.allows = allows
+        self.wall_ns = wall_ns
+        self.monotonic_ns = monotonic_ns
+        self.fast_count = _fast_count(limits)
+
+
+def _fast_count(limits: SpanLimits) -> int:
+    """How many attributes may go straight into a plain dict; none where lengths are limited.
+
+    Some are reserved for what the tracer itself adds, so that user code meets the
+    limit exactly where OpenTelemetry's own bounded mapping would.
+    """
+    if limits.max_span_attribute_length is not None:
+        return 0
+    if limits.max_span_attributes is None:
+        return sys.maxsize
+    return max(0, limits.max_span_attributes - 32)
+
+
+def error_name(error: BaseException) -> str:
+    """Return the qualified class name, without ``builtins.``."""
+    kind = type(error)
+    module = kind.__module__
+    return kind.__qualname__ if module in {"builtins", None} else f"{module}.{kind.__qualname__}"
+
+
+def error_message(error: BaseException) -> str:
+    """Return ``str(error)``, or a placeholder when that itself fails."""
+    try:
+        return str(error)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 -- the user's __str__ may raise anything; theirs must not become ours
+        return f"<unprintable {type(error).__name__}>"
+
+
+def _stack_text(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 -- formatting calls the user's __str__ of every error in the chain
+        return "".join(traceback.format_tb(error.__traceback__))
+
+
+class Span(_Span):
+    """A span that records. Made by a tracer, never by its constructor.
+
+    It is the same object from start to export: a processor's ``on_end`` receives the
+    span itself, which is read-only by then.
+    """
+
+    __slots__ = ("_attrs", "_bag", "_ctx", "_dyn", "_end_time", "_ev", "_flags", "_kind", "_lk", "_loc", "_mono",
+                 "_name", "_options", "_over", "_par", "_pin", "_pout", "_psid", "_release", "_ses", "_sid", "_site",
+                 "_st", "_start_time", "_status", "_tid", "_token", "_tstate")  # fmt: skip
+
+    # The slots: ids as plain integers (_tid, _sid, _psid, _flags, _tstate) with the objects built
+    # from them on demand (_ctx, _par); what is shared (_st, _site); session and baggage as they
+    # stood at the start (_ses, _loc, _bag); captured values (_pin, _pout); attributes set by user
+    # code (_dyn) or the whole mapping once somebody needed it (_attrs); _over holds private
+    # names that another library assigned to.
+    _tid: int
+    _sid: int
+    _psid: int
+    _flags: int
+    _tstate: TraceState
+    _ctx: SpanContext | None
+    _par: SpanContext | None
+    _st: SpanState
+    _site: CallSite | None
+    _ses: str | None
+    _loc: Mapping[str, str] | None
+    _bag: Mapping[str, object] | None
+    _pin: Captured | None
+    _pout: Captured | None
+    _dyn: dict[str, AttributeValue] | None
+    _attrs: BoundedAttributes | None
+    _ev: BoundedList | None
+    _lk: BoundedList | None
+    _over: dict[str, Any] | None
+    _name: str
+    _kind: SpanKind
+    _start_time: int | None
+    _end_time: int | None
+    _mono: int
+    _status: Status
+    _options: int
+    _release: Callable[[], None] | None
+    _token: object
+
+    # -- who it is ------------------------------------------------------------------------
+
+    @property
+    def _context(self) -> SpanContext:
+        found = self._ctx
+        if found is None:
+            found = self._ctx = SpanContext(self._tid, self._sid, False, TraceFlags(self._flags), self._tstate)
+        return found
+
+    @_context.setter
+    def _context(self, value: SpanContext) -> None:
+        self._ctx = value
+        self._tid, self._sid, self._flags = value.trace_id, value.span_id, int(value.trace_flags)
+        self._tstate = value.trace_state
+
+    @property
+    def _parent(self) -> SpanContext | None:
+        found = self._par
+        if found is None and self._psid:
+            found = self._par = SpanContext(self._tid, self._psid, False, TraceFlags(self._flags), self._tstate)
+        return found
+
+    @_parent.setter
+    def _parent(self, value: SpanContext | None) -> None:
+        self._par = value
+        self._psid = 0 if value is None else value.span_id
+
+    def get_span_context(self) -> SpanContext:
+        return self._context
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(name="{self._name}", context={self._context})'
+
+    # -- what is shared, unless somebody assigned his own -----------------------------------
+
+    def _shared(self, name: str, value: Any) -> Any:  # noqa: ANN401 -- several foreign types
+        return value if self._over is None else self._over.get(name, value)
+
+    def _assign(self, name: str, value: Any) -> None:  # noqa: ANN401 -- several foreign types
+        if self._over is None:
+            self._over = {}
+        self._over[name] = value
+
+    @property
+    def _resource(self) -> Resource:
+        return self._shared("resource", self._st.resource)  # type: ignore[no-any-return]
+
+    @_resource.setter
+    def _resource(self, value: Resource) -> None:
+        self._assign("resource", value)
+
+    @property
+    def _instrumentation_scope(self) -> InstrumentationScope | None:
+        return self._shared("scope", self._st.scope)  # type: ignore[no-any-return]
+
+    @_instrumentation_scope.setter
+    def _instrumentation_scope(self, value: InstrumentationScope | None) -> None:
+        self._assign("scope", value)
+
+    @property
+    def _instrumentation_info(self) -> InstrumentationInfo | None:
+        return self._shared("info", self._st.info)  # type: ignore[no-any-return]
+
+    @_instrumentation_info.setter
+    def _instrumentation_info(self, value: InstrumentationInfo | None) -> None:
+        self._assign("info", value)
+
+    @property
+    def _limits(self) -> SpanLimits:
+        return self._shared("limits", self._st.limits)  # type: ignore[no-any-return]
+
+    @_limits.setter
+    def _limits(self, value: SpanLimits) -> None:
+        self._assign("limits", value)
+
+    @property
+    def _span_processor(self) -> Any:  # noqa: ANN401 -- whatever multiplexer the provider was given
+        return self._shared("processor", self._st.processors.multiplexer)
+
+    @_span_processor.setter
+    def _span_processor(self, value: Any) -> None:  # noqa: ANN401
+        self._assign("processor", value)
+
+    @property
+    def _sampler(self) -> Any:  # noqa: ANN401 -- an OpenTelemetry sampler, unused after the start
+        return self._st.sampler
+
+    @property
+    def _lock(self) -> threading.RLock:
+        return _build_lock
+
+    @property
+    def _record_exception(self) -> bool:
+        return bool(self._options & 1)
+
+    @property
+    def _set_status_on_exception(self) -> bool:
+        return bool(self._options & 2)
+
+    # -- attributes -------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str | None:
+        """The session this span belongs to: the context's, else the tracer's."""
+        identity = self._st.identity
+        if identity is None:
+            return self._ses
+        return hh_context.session_of(self._loc, self._bag, identity) or self._ses
+
+    def identity_attributes(self) -> dict[str, AttributeValue]:
+        """Return what the tracer itself says of the span: project, source, session, run, baggage."""
+        identity = self._st.identity
+        if identity is None:
+            return {}
+        out: dict[str, AttributeValue] = dict(identity.statics)
+        session_id = self.session_id
+        if session_id:
+            out["honeyhive.session_id"] = out["traceloop.association.properties.session_id"] = session_id
+        if self._bag:
+            _add_baggage(out, self._bag)
+        return out
+
+    def _merged(self) -> dict[str, AttributeValue]:
+        merged: dict[str, AttributeValue] = {}
+        if self._site is not None:
+            merged.update(self._site.statics)
+        merged.update(self.identity_attributes())
+        if self._pin is not None:
+            merged.update(self._pin.rendered())
+        if self._pout is not None:
+            merged.update(self._pout.rendered())
+        if self._dyn:
+            for key in self._dyn:
+                merged.pop(key, None)
+            merged.update(self._dyn)
+        return merged
+
+    @property
+    def _attributes(self) -> BoundedAttributes:
+        found = self._attrs
+        if found is not None:
+            return found
+        with _build_lock:
+            if self._attrs is None:
+                limits = self._limits
+                self._attrs = BoundedAttributes(
+                    limits.max_span_attributes,
+                    self._merged(),  # type: ignore[arg-type]
+                    immutable=self._end_time is not None,
+                    max_value_len=limits.max_span_attribute_length,
+                )
+            return self._attrs
+
+    @_attributes.setter
+    def _attributes(self, value: Any) -> None:  # noqa: ANN401 -- other libraries assign plain dicts too
+        self._attrs = value
+
+    def set_attribute(self, key: str, value: AttributeValue) -> None:  # type: ignore[override]
+        if self._end_time is not None:
+            _logger.warning("Setting attribute on ended span.")
+            return
+        found = self._dyn
+        if self._attrs is None and type(key) is str and key and type(value) in _SCALARS:
+            if found is None:
+                if self._st.fast_count:
+                    self._dyn = {key: value}
+                    return
+            elif key not in found and len(found) < self._st.fast_count:
+                found[key] = value
+                return
+        self._set_slowly(key, value)
+
+    def _set_slowly(self, key: str, value: AttributeValue) -> None:
+        if self._attrs is None and self._dyn and type(key) is str and key in self._dyn and type(value) in _SCALARS:
+            self._dyn.pop(key, None)
+            self._dyn[key] = value
+        else:
+            self._attributes[key] = value
+
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:  # type: ignore[override]
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    # -- events and links ---------------------------------------------------------------------
+
+    @property
+    def _events(self) -> BoundedList:
+        if self._ev is None:
+            with _build_lock:
+                if self._ev is None:
+                    self._ev = BoundedList(self._limits.max_events)
+        return self._ev
+
+    @_events.setter
+    def _events(self, value: Any) -> None:  # noqa: ANN401
+        self._ev = value
+
+    @property
+    def _links(self) -> BoundedList:
+        if self._lk is None:
+            with _build_lock:
+                if self._lk is None:
+                    self._lk = BoundedList(self._limits.max_links)
+        return self._lk
+
+    @_links.setter
+    def _links(self, value: Any) -> None:  # noqa: ANN401
+        self._lk = value
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return () if self._ev is None else tuple(self._ev)
+
+    @property
+    def links(self) -> Sequence[Link]:
+        return () if self._lk is None else tuple(self._lk)
+
+    def _add_event(self, event: Any) -> None:  # noqa: ANN401 -- EventBase is private to the SDK
+        if self._end_time is not None:
+            _logger.warning("Tried calling %s on an ended span.", "_add_event")
+            return
+        self._events.append(event)
+
+    def _add_link(self, link: Link) -> None:
+        if self._end_time is not None:
+            _logger.warning("Tried calling %s on an ended span.", "_add_link")
+            return
+        self._links.append(link)
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        details: dict[str, Any] = {
+            "exception.type": error_name(exception),
+            "exception.message": error_message(exception),
+            "exception.stacktrace": _stack_text(exception),
+            "exception.escaped": str(escaped),
+        }
+        if attributes:
+            details.update(attributes)
+        self.add_event(name="exception", attributes=details, timestamp=timestamp)
+
+    def fail(self, error: BaseException) -> None:
+        """Record that *error* ended the work: one event, the status, and HoneyHive's error attributes."""
+        name, message = error_name(error), error_message(error)
+        self.record_exception(error, escaped=True)
+        self.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {message}"))
+        self.set_attribute("honeyhive_error", message or name)
+        self.set_attribute("honeyhive_error_type", name)
+
+    # -- name and status ------------------------------------------------------------------------
+
+    def update_name(self, name: str) -> None:
+        if self._end_time is not None:
+            _logger.warning("Tried calling %s on an ended span.", "update_name")
+            return
+        self._name = name
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        if self._end_time is not None:
+            _logger.warning("Tried calling %s on an ended span.", "set_status")
+            return
+        code = status.status_code if isinstance(status, Status) else status
+        if self._status.status_code is StatusCode.OK or code is StatusCode.UNSET:
+            return
+        if not isinstance(status, Status):
+            self._status = Status(status, description)
+            return
+        if description is not None:
+            _logger.warning(
+                "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description
+            )
+        self._status = status
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def start(self, start_time: int | None = None, parent_context: Context | None = None) -> None:
+        if self._start_time is not None:
+            _logger.warning("Calling start() on a started span.")
+            return
+        self._begin(start_time)
+        for on_start in self._st.processors.starting:
+            on_start(self, parent_context=parent_context)
+
+    def _begin(self, start_time: int | None) -> None:
+        """Note when the span begins; with an explicit time the end is read from the wall clock too."""
+        if start_time is None:
+            self._start_time = self._st.wall_ns()
+            self._mono = self._st.monotonic_ns()
+        else:
+            self._start_time = start_time
+
+    def end(self, end_time: int | None = None) -> None:
+        started = self._start_time
+        if started is None:
+            raise RuntimeError("Calling end() on a not started span.")
+        if end_time is None:
+            # The wall clock may be set back while a span runs; the monotonic one is not.
+            end_time = started + self._st.monotonic_ns() - self._mono if self._mono else self._st.wall_ns()
+        # Nothing may come between this test and the store: so two threads cannot both pass.
+        if self._end_time is not None:
+            _logger.warning("Calling end() on an ended span.")
+            return
+        self._end_time = end_time
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._attrs is not None:
+            self._seal()
+        if self._release is not None:
+            self._release()
+        processors = self._st.processors
+        for on_ending in processors.ending:
+            on_ending(self)
+        for on_end in processors.ended:
+            on_end(self)
+
+    def _seal(self) -> None:
+        """Close the mapping that somebody asked for, with what was captured since."""
+        attributes = self._attrs
+        if self._pout is not None and isinstance(attributes, BoundedAttributes):
+            for key, value in self._pout.rendered().items():
+                if key not in attributes:
+                    attributes[key] = value
+        if isinstance(attributes, BoundedAttributes):
+            attributes._immutable = True  # noqa: SLF001 -- as the SDK's own span does
+
+    def is_recording(self) -> bool:
+        return self._end_time is None
+
+    def __enter__(self) -> Self:
+        if self._token is ENTERABLE:
+            self._token = activate(self)
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        token, self._token = self._token, None
+        ours = token is not None and token is not ENTERABLE
+        if ours:
+            hh_context.detach(token)  # type: ignore[arg-type]
+        if exc_val is not None and self._end_time is None and not isinstance(exc_val, GeneratorExit):
+            if ours and self._options == _RECORD_ALL:
+                self.fail(exc_val)
+            else:
+                self.note_error(exc_val, escaped=True)
+        self.end()
+
+    def note_error(self, error: BaseException, *, escaped: bool) -> None:
+        """Record *error* as OpenTelemetry's own span does, as far as the span was asked to."""
+        if self._options & 1:
+            self.record_exception(error, escaped=escaped)
+        if self._options & 2:
+            self.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error_message(error)}"))
+
+    def _readable_span(self) -> ReadableSpan:
+        return ReadableSpan(
+            name=self._name,
+            context=self._context,
+            parent=self._parent,
+            resource=self._resource,
+            attributes=self._attributes,  # type: ignore[arg-type]
+            events=self._events,
+            links=self._links,
+            kind=self._kind,
+            status=self._status,
+            start_time=self._start_time,
+            end_time=self._end_time,
+            instrumentation_info=self._instrumentation_info,
+            instrumentation_scope=self._instrumentation_scope,
+        )
+
+    def __copy__(self) -> ReadableSpan:
+        return self._readable_span()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ReadableSpan:
+        return self._readable_span()
+
+
+def _add_baggage(out: dict[str, AttributeValue], baggage: Mapping[str, object]) -> None:
+    """Turn baggage into attributes: evaluation ids as metadata, the rest as ``baggage.<key>``."""
+    for key, value in baggage.items():
+        if key in {"run_id", "dataset_id", "datapoint_id"}:
+            out.setdefault(f"honeyhive_metadata.{key}", str(value))
+        elif key == "parent_id":
+            out["honeyhive.parent_id"] = out["traceloop.association.properties.parent_id"] = str(value)
+        elif key not in {"session_id", "project", "source", "honeyhive_tracer_id", "session_name"}:
+            out[f"baggage.{key}"] = str(value)
+
+
+def make_span(
+    state: SpanState, name: str, trace_id: int, span_id: int, parent_span_id: int, flags: int, context: Mapping[str, Any]
+) -> Span:
+    """Create a span that has not begun; *context* is where it starts."""
+    span = _new(Span)
+    span._st = state
+    span._name = name
+    span._tid = trace_id
+    span._sid = span_id
+    span._psid = parent_span_id
+    span._flags = flags
+    span._tstate = _NO_STATE
+    span._kind = _INTERNAL
+    span._status = _UNSET_STATUS
+    span._options = 3
+    span._start_time = span._end_time = None
+    span._mono = 0
+    span._site = span._pin = span._pout = span._dyn = span._attrs = None
+    span._ctx = span._par = span._ev = span._lk = span._over = None
+    span._release = span._token = None
+    identity = state.identity
+    span._ses = None if identity is None else identity.session_id
+    if context:
+        span._bag = context.get(hh_context.BAGGAGE_KEY)
+        span._loc = context.get(hh_context.SESSIONS_KEY)
+    else:
+        span._bag = span._loc = None
+    return span
+
+
+class UnrecordedSpan(NonRecordingSpan):
+    """Stands where no span is recorded: sampled out, filtered by name, or disabled.
+
+    With its parent's span context (a filtered name) children attach to the parent as if
+    this one were not there; with a context of its own (sampled out) they are dropped too.
+    """
+
+    __slots__ = ("_st", "_token")
+
+    def __init__(self, context: SpanContext, state: SpanState) -> None:
+        super().__init__(context)
+        self._st = state
+        self._token: object = None
+
+    def fail(self, error: BaseException) -> None:
+        """Do nothing: there is no record to put *error* on."""
+
+    def __enter__(self) -> Self:
+        if self._token is ENTERABLE:
+            self._token = activate(self)
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        token, self._token = self._token, None
+        if token is not None and token is not ENTERABLE:
+            hh_context.detach(token)  # type: ignore[arg-type]
+
+
+def entered(context: Context, span: Span | UnrecordedSpan) -> Context:
+    """Return *context* with *span* as the current one, remembering what it hides.
+
+    Where the span of another tracer is hidden, that one is kept under its tracer's key,
+    and bare ``@trace`` means this tracer from here on.
+    """
+    inner = Context(context)
+    put = dict.__setitem__
+    put(inner, hh_context.SPAN_KEY, span)
+    if not context:
+        return inner
+    identity = span._st.identity  # noqa: SLF001 -- the two classes of this module
+    hidden = context.get(hh_context.SPAN_KEY)
+    state = getattr(hidden, "_st", None) if isinstance(hidden, Span | UnrecordedSpan) else None
+    if state is not None and state.identity is not identity and state.identity is not None:
+        put(inner, state.identity.key, hidden)
+    if identity is not None and context.get(hh_context.TRACER_KEY) not in {None, identity}:
+        put(inner, hh_context.TRACER_KEY, identity)
+    return inner
+
+
+def activate(span: Span | UnrecordedSpan) -> Token[Context]:
+    """Make *span* the current one; the token goes to :func:`honeyhive.tracer.context.detach`."""
+    return hh_context.attach(entered(hh_context.current(), span))
