@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
@@ -54,6 +54,9 @@ _LINK_ATTRIBUTE, _LINK_DROPPED = b"\x22", b"\x28"
 _LOCAL_LINK, _REMOTE_LINK = b"\x35\x00\x01\x00\x00", b"\x35\x00\x03\x00\x00"
 _MESSAGE, _CODE = b"\x12", b"\x18"
 
+_STRING: Final = b"\x0a"
+_SCALARS: Final = frozenset({int, float, bool})
+
 _RESOURCE_SPANS, _RESOURCE, _SCOPE_SPANS = b"\x0a", b"\x0a", b"\x12"
 _SCOPE, _SPAN, _SCHEMA_URL = b"\x0a", b"\x12", b"\x1a"
 _RESOURCE_ATTRIBUTE, _SCOPE_NAME, _SCOPE_VERSION, _SCOPE_ATTRIBUTE = b"\x0a", b"\x0a", b"\x12", b"\x1a"
@@ -61,6 +64,8 @@ _RESOURCE_ATTRIBUTE, _SCOPE_NAME, _SCOPE_VERSION, _SCOPE_ATTRIBUTE = b"\x0a", b"
 _KINDS: Final = {kind: _KIND + varint(kind.value + 1) for kind in SpanKind}
 _UNSET_STATUS: Final = _STATUS + b"\x00"
 _NO_STATICS: Final[Mapping[str, object]] = {}
+_NOTHING: Final[Any] = object()
+_INTERNAL_KIND: Final = _KINDS[SpanKind.INTERNAL]
 _MASK_64, _MASK_128 = (1 << 64) - 1, (1 << 128) - 1
 
 _T = TypeVar("_T")
@@ -151,10 +156,13 @@ class SpanEncoder:
 
     def _grouped(self, spans: Sequence[ReadableSpan], encode: Callable[[ReadableSpan], bytes]) -> bytes:
         resources: dict[bytes, dict[bytes, list[bytes]]] = {}
+        group: list[bytes] = []
+        resource, scope = _NOTHING, _NOTHING
         for span in spans:
-            scopes = resources.setdefault(self._resource(span.resource), {})
+            if span.resource is not resource or span.instrumentation_scope is not scope:
+                resource, scope = span.resource, span.instrumentation_scope
+                group = resources.setdefault(self._resource(resource), {}).setdefault(self._scope(scope), [])
             encoded = encode(span)
-            group = scopes.setdefault(self._scope(span.instrumentation_scope), [])
             group += (_SPAN, varint(len(encoded)), encoded)
         return b"".join(
             _RESOURCE_SPANS
@@ -209,7 +217,7 @@ class SpanEncoder:
         parent = span.parent
         if parent:
             parts += (_PARENT_ID, parent.span_id.to_bytes(8))
-        self._frame(parts, span, parent)
+        parts += self._frame(span.name, span.kind, span.start_time, span.end_time, span.status, parent)
         parts += self._attributes(_ATTRIBUTE, span.attributes)
         parts.append(_count(_DROPPED_ATTRIBUTES, span.dropped_attributes))
         self._details(parts, span)
@@ -222,7 +230,7 @@ class SpanEncoder:
             parts.append(_trace_state(span._context))
         if span._psid:
             parts += (_PARENT_ID, span._psid.to_bytes(8))
-        self._frame(parts, span, span._par)
+        parts += self._frame(span._name, span._kind, span._start_time, span._end_time, span._status, span._par)
         attributes = self._deferred(span) if span._attrs is None else None
         if attributes is None:
             parts += self._attributes(_ATTRIBUTE, span.attributes)
@@ -233,25 +241,30 @@ class SpanEncoder:
             self._details(parts, span)
         return parts
 
-    def _frame(self, parts: list[bytes], span: ReadableSpan, parent: SpanContext | None) -> None:
+    def _frame(
+        self, name: str, kind: SpanKind, start: int | None, end: int | None, status: Status | None, parent: object
+    ) -> tuple[bytes, ...]:
         """Name, kind, times, status and flags."""
-        parts += (_NAME, self._name(span.name), _KINDS[span.kind])
-        if span.start_time:
-            parts += (_START, fixed64(span.start_time))
-        if span.end_time:
-            parts += (_END, fixed64(span.end_time))
-        parts.append(self._status(span.status))
-        parts.append(_REMOTE_PARENT if parent and parent.is_remote else _LOCAL_PARENT)
+        return (
+            _NAME,
+            self._remembered.names.get(name) or self._name(name),
+            _INTERNAL_KIND if kind is SpanKind.INTERNAL else _KINDS[kind],
+            _START + fixed64(start) if start else b"",
+            _END + fixed64(end) if end else b"",
+            self._status(status),
+            _REMOTE_PARENT if isinstance(parent, SpanContext) and parent.is_remote else _LOCAL_PARENT,
+        )
 
     def _status(self, status: Status | None) -> bytes:
         if status is None:
             return b""
-        if status.status_code is StatusCode.UNSET and not status.description:
+        code = status.status_code
+        if code is StatusCode.UNSET:
             return _UNSET_STATUS
         message = b""
         if status.description:
             message = _MESSAGE + delimited(utf8(self._text(status.description)))
-        return _STATUS + delimited(message + _count(_CODE, status.status_code.value))
+        return _STATUS + delimited(message + _count(_CODE, code.value))
 
     def _details(self, parts: list[bytes], span: ReadableSpan) -> None:
         """Events and links, and how many of them were dropped."""
@@ -334,22 +347,30 @@ class SpanEncoder:
         return pair
 
     def _pair(self, key: str, value: object) -> bytes:
-        """One ``KeyValue``, delimited."""
+        """One ``KeyValue``, delimited. Its commonest kinds, text and numbers, are spelled in place."""
         if type(value) is str:
             if len(value) > self._limits.longest_value >> 2:
                 value = self._cut(value)
-            body = any_value(value if self._redactor is None else self._redactor.attribute(key, value))
-        else:
-            body = self._structured(key, value)
-        return delimited((self._remembered.heads.get(key) or self._head(key)) + delimited(body))
+        elif type(value) not in _SCALARS:
+            return self._structured(key, value)
+        if self._redactor is not None:
+            value = self._redactor.attribute(key, value)
+        head = self._remembered.heads.get(key) or self._head(key)
+        if type(value) is not str:
+            return delimited(head + delimited(any_value(value)))
+        text = utf8(value)
+        size = varint(len(text))
+        body_size = varint(1 + len(size) + len(text))
+        whole = len(head) + len(body_size) + 1 + len(size) + len(text)
+        return b"".join((varint(whole), head, body_size, _STRING, size, text))
 
     def _structured(self, key: str, value: object) -> bytes:
         body = any_value(value)
         if len(body) > self._limits.longest_value:
-            value = self._cut(str(render(capture(value))))
-        elif self._redactor is None:
-            return body
-        return any_value(value if self._redactor is None else self._redactor.attribute(key, value))
+            return self._pair(key, self._cut(str(render(capture(value)))))
+        if self._redactor is not None:
+            body = any_value(self._redactor.attribute(key, value))
+        return delimited((self._remembered.heads.get(key) or self._head(key)) + delimited(body))
 
     def _head(self, key: str) -> bytes:
         """The key of a ``KeyValue`` and the tag of its value."""

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from honeyhive.utils.capture import capture
 from honeyhive.utils.render import render
@@ -33,6 +34,7 @@ takes three of them, and a span's attribute starts at six.
 
 _LOWEST_INT, _HIGHEST_INT = -(1 << 63), (1 << 63) - 1
 _SEVEN_BITS, _MORE = 0x7F, 0x80
+_TWO_BYTES_HOLD = 1 << 14
 _SMALL_ENOUGH = 1024
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _STRING, _INT, _DOUBLE, _ARRAY, _KVLIST, _BYTES = b"\x0a", b"\x18", b"\x21", b"\x2a", b"\x32", b"\x3a"
@@ -45,6 +47,8 @@ fixed64 = struct.Struct("<Q").pack
 
 
 def _spell_varint(number: int) -> bytes:
+    if number < _TWO_BYTES_HOLD:
+        return bytes((number & _SEVEN_BITS | _MORE, number >> 7)) if number > _SEVEN_BITS else bytes((number,))
     spelled = bytearray()
     while number > _SEVEN_BITS:
         spelled.append(number & _SEVEN_BITS | _MORE)
@@ -85,18 +89,15 @@ def any_value(value: object, depth: int = 0) -> bytes:
     Integers beyond 64 bits, values nested deeper than `DEEPEST` and objects of
     unknown types become text, so that there is no value without a message.
     """
-    if isinstance(value, str):
-        return _STRING + delimited(utf8(value))
-    if value is None:
-        return b""
-    if isinstance(value, bool):
-        return _TRUE if value else _FALSE
-    if isinstance(value, int):
-        return _integer(value)
-    if isinstance(value, float):
-        return _DOUBLE + _pack_double(value)
-    if isinstance(value, bytes):
-        return _BYTES + delimited(bytes(value))
+    spell = _EXACTLY.get(type(value))
+    return _any_object(value, depth) if spell is None else spell(value)
+
+
+def _any_object(value: object, depth: int) -> bytes:
+    """Spell containers, and subclasses of the plain types."""
+    for kind, spell in _EXACTLY.items():
+        if isinstance(value, kind):
+            return spell(value)
     if depth < DEEPEST:
         if isinstance(value, Sequence):
             return _ARRAY + delimited(_array(value, depth + 1))
@@ -105,9 +106,31 @@ def any_value(value: object, depth: int = 0) -> bytes:
     return any_value(render(capture(value)))
 
 
+def _nothing(_: None) -> bytes:
+    return b""
+
+
+def _boolean(value: bool) -> bytes:
+    return _TRUE if value else _FALSE
+
+
+def _string(value: str) -> bytes:
+    return _STRING + delimited(utf8(value))
+
+
+def _double(value: float) -> bytes:
+    return _DOUBLE + _pack_double(value)
+
+
+def _opaque(value: bytes) -> bytes:
+    return _BYTES + delimited(bytes(value))
+
+
 def _integer(value: int) -> bytes:
+    if 0 <= value < _SMALL_ENOUGH:
+        return _INT + _SMALL[value]
     if 0 <= value <= _HIGHEST_INT:
-        return _INT + varint(value)
+        return _INT + _spell_varint(value)
     if _LOWEST_INT <= value < 0:
         return _INT + _spell_varint(value + (1 << 64))
     return _STRING + delimited(_digits(value))
@@ -119,6 +142,17 @@ def _digits(value: int) -> bytes:
         return _encode(int.__repr__(value))
     except ValueError:
         return _encode(hex(value))
+
+
+# Booleans are integers too, so they come first.
+_EXACTLY: Final[Mapping[type, Callable[[Any], bytes]]] = {
+    str: _string,
+    bool: _boolean,
+    int: _integer,
+    float: _double,
+    type(None): _nothing,
+    bytes: _opaque,
+}
 
 
 def _array(values: Sequence[object], depth: int) -> bytes:
