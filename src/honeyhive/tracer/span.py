@@ -72,8 +72,11 @@ class Identity:
     compared by identity; ``key`` names it inside a context.
     """
 
-    __slots__ = ("__weakref__", "_tracer", "capture_inputs", "capture_outputs", "enabled", "key", "project",
+    __slots__ = ("__weakref__", "_tracer", "capture_inputs", "capture_outputs", "core", "enabled", "key", "project",
                  "session_id", "source", "statics")  # fmt: skip
+
+    core: Any
+    """The OpenTelemetry tracer that starts the spans; set once, by whoever builds the tracer."""
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class Identity:
         self.statics: Mapping[str, AttributeValue] = dict(statics or {})
         self.capture_inputs = capture_inputs
         self.capture_outputs = capture_outputs
+        self.core = None
         self.enabled = True
         self._tracer: weakref.ref[Any] | None = None
 
