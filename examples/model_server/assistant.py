@@ -247,5 +247,5 @@ def parsed(text: str) -> Any:
     """The JSON value *text* holds, or *text* itself."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -16,7 +16,7 @@ from model_server.assistant import Conversation, Reply, ToolCall, decide, text_o
 __all__ = [
     "CHAT_MODEL",
     "EMBEDDING_MODEL",
-    "BadRequest",
+    "BadRequestError",
     "chunks",
     "completion",
     "conversation",
@@ -36,7 +36,7 @@ TOKEN = re.compile(r"\s*(?:\w{1,6}|[^\w\s])|\s+")
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
 
-class BadRequest(ValueError):
+class BadRequestError(ValueError):
     """The request cannot be answered; the message says which part and why."""
 
     def __init__(self, message: str, parameter: str | None = None) -> None:
@@ -67,7 +67,7 @@ def conversation(request: JSON) -> Conversation:
     Sampling parameters change nothing, as the answers are deterministic.
 
     Raises:
-        BadRequest: A part is missing or of the wrong kind, or asks for what this
+        BadRequestError: A part is missing or of the wrong kind, or asks for what this
             server cannot do.
     """
     require(request.get("model") == CHAT_MODEL, f"the model must be {CHAT_MODEL!r}", "model")
@@ -101,8 +101,8 @@ def check_call(call: Any, where: str) -> None:
     try:
         json.loads(call["function"]["arguments"])
         known = isinstance(call["id"], str) and isinstance(call["function"]["name"], str)
-    except (KeyError, TypeError, ValueError) as reason:
-        raise BadRequest("a call has an id, a function name and JSON arguments", where) from reason
+    except (KeyError, TypeError, ValueError, RecursionError) as reason:
+        raise BadRequestError("a call has an id, a function name and JSON arguments", where) from reason
     require(known, "id and name are strings", where)
 
 
@@ -113,13 +113,13 @@ def offered_tools(request: JSON) -> frozenset[str]:
     try:
         return frozenset(str(tool["function"]["name"]) for tool in request.get("tools") or ())
     except (KeyError, TypeError) as reason:
-        raise BadRequest("a tool has a function with a name", "tools") from reason
+        raise BadRequestError("a tool has a function with a name", "tools") from reason
 
 
 def require(condition: bool, message: str, parameter: str) -> None:
-    """Raise BadRequest unless *condition* holds."""
+    """Raise BadRequestError unless *condition* holds."""
     if not condition:
-        raise BadRequest(f"{parameter}: {message}", parameter)
+        raise BadRequestError(f"{parameter}: {message}", parameter)
 
 
 def completion(request: JSON) -> JSON:
@@ -224,7 +224,7 @@ def embeddings(request: JSON) -> JSON:
     """Embed one text or several.
 
     Raises:
-        BadRequest: The input is no text, or an option is not understood.
+        BadRequestError: The input is no text, or an option is not understood.
     """
     require(request.get("model") == EMBEDDING_MODEL, f"the model must be {EMBEDDING_MODEL!r}", "model")
     given = request.get("input")

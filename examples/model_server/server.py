@@ -35,7 +35,7 @@ class ModelServer:
     def __init__(self, *, port: int = 0, fail_first: Iterable[int] = ()) -> None:
         self._http = _Listener(("127.0.0.1", port), _Handler)
         self._http.failures.extend(HTTPStatus(status) for status in fail_first)
-        self._thread = threading.Thread(target=self._http.serve_forever, name="model-server", daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="model-server", daemon=True)
 
     @property
     def base_url(self) -> str:
@@ -62,7 +62,7 @@ class _Listener(ThreadingHTTPServer):
         super().__init__(address, handler)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The request is answered with an error."""
 
     def __init__(self, status: HTTPStatus, body: dict[str, Any]) -> None:
@@ -85,9 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, respond: Any) -> None:
         try:
             respond()
-        except _Refused as refusal:
+        except _RefusedError as refusal:
             self._send_json(refusal.body, refusal.status)
-        except payloads.BadRequest as bad:
+        except payloads.BadRequestError as bad:
             body = payloads.error(str(bad), "invalid_request_error", bad.parameter)
             self._send_json(body, HTTPStatus.BAD_REQUEST)
         except (BrokenPipeError, ConnectionResetError):
@@ -117,14 +117,14 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             self.close_connection = True
-            raise payloads.BadRequest(f"a Content-Length of at most {MAX_BODY_BYTES} bytes is required")
+            raise payloads.BadRequestError(f"a Content-Length of at most {MAX_BODY_BYTES} bytes is required")
         return self.rfile.read(int(length))
 
     def _check_key(self) -> None:
         scheme, _, key = self.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or not key.strip():
             message = "No API key was given. Any key will do: Authorization: Bearer KEY."
-            raise _Refused(
+            raise _RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 payloads.error(message, "invalid_request_error", code="invalid_api_key"),
             )
@@ -134,11 +134,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         status = self.server.failures.popleft()
         kind, message = FAILURES[status]
-        raise _Refused(status, payloads.error(message, kind))
+        raise _RefusedError(status, payloads.error(message, kind))
 
-    def _unknown_path(self) -> _Refused:
+    def _unknown_path(self) -> _RefusedError:
         body = payloads.error(f"There is no {self.command} {self.path} here.", "invalid_request_error")
-        return _Refused(HTTPStatus.NOT_FOUND, body)
+        return _RefusedError(HTTPStatus.NOT_FOUND, body)
 
     def _send_json(self, body: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
         content = json.dumps(body).encode()
@@ -165,15 +165,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
         self.wfile.flush()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name it has in the base class
         """Stay silent: the examples print their own story."""
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
-    except ValueError as reason:
-        raise payloads.BadRequest(f"the body is not JSON: {reason}") from reason
+    except (ValueError, RecursionError) as reason:
+        raise payloads.BadRequestError(f"the body is not JSON: {reason}") from reason
     if not isinstance(value, dict):
-        raise payloads.BadRequest("the body is not a JSON object")
+        raise payloads.BadRequestError("the body is not a JSON object")
     return value
