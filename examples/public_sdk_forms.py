@@ -58,6 +58,8 @@ async def asynchronous(seconds: float) -> float:
 
 @trace_class
 class Service:
+    """Its public methods are traced, the static one too."""
+
     def answer(self, question: str) -> str:
         return self.polish(question)
 
@@ -71,7 +73,7 @@ def one_request() -> None:
     bare("hello")
     with_arguments("say hello")
     explicit_tracer(3)
-    by_the_instance("/tmp")
+    by_the_instance("docs/index.md")
     asyncio.run(asynchronous(0.001))
     Service().answer(" why? ")
     by_hand()

@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
         self.wfile.flush()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name it has in the base class
+    def log_message(self, format: str, *args: object) -> None:
         """Stay silent: the examples print their own story."""
 
 
