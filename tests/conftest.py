@@ -1,0 +1,30 @@
+"""What all tests share: a clean environment, hypothesis profiles, the async backend."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# `fast` is for the keyboard, `ci` for the default run of `dev.py test`: HYPOTHESIS_PROFILE=fast pytest ...
+settings.register_profile("fast", max_examples=20, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Hide the developer's own settings and give each test folders of its own for state and data."""
+    for name in [name for name in os.environ if name.startswith(("HH_", "HONEYHIVE_", "OTEL_"))]:
+        monkeypatch.delenv(name)
+    home: Path = tmp_path_factory.mktemp("xdg")
+    for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run tests marked `anyio` on asyncio; a test for trio asks for it by parametrising."""
+    return "asyncio"

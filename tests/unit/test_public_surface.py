@@ -1,0 +1,56 @@
+"""Every room says what is public in a sorted `__all__`, and all of it is there and documented."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+import honeyhive
+
+
+def rooms() -> list[str]:
+    """Return the names of the packages that list public names."""
+    packages = [info.name for info in pkgutil.walk_packages(honeyhive.__path__, "honeyhive.") if info.ispkg]
+    return [name for name in ["honeyhive", *packages] if hasattr(importlib.import_module(name), "__all__")]
+
+
+def public_objects(room: str) -> Iterator[tuple[str, object]]:
+    """Yield the classes and functions of *room* that are ours, and the public methods of the classes."""
+    for name in importlib.import_module(room).__all__:
+        value = getattr(importlib.import_module(room), name)
+        if not getattr(value, "__module__", "").startswith("honeyhive"):
+            continue
+        if inspect.isclass(value) or inspect.isfunction(value):
+            yield f"{room}.{name}", value
+        if inspect.isclass(value):
+            for member in [member for member in vars(value) if not member.startswith("_")]:
+                attribute = getattr(value, member)
+                if inspect.isroutine(attribute) or isinstance(attribute, property):
+                    yield f"{room}.{name}.{member}", attribute
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_the_list_of_public_names_is_sorted(room: str) -> None:
+    names = list(importlib.import_module(room).__all__)
+
+    assert sorted(set(names)) == names
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_every_public_name_exists(room: str) -> None:
+    module = importlib.import_module(room)
+
+    missing = [name for name in module.__all__ if not hasattr(module, name)]
+
+    assert [] == missing
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_everything_public_is_documented(room: str) -> None:
+    undocumented = [name for name, value in public_objects(room) if not inspect.getdoc(value)]
+
+    assert [] == undocumented
