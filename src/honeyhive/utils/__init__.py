@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from honeyhive.utils.capture import CaptureLimits, capture, captured_bytes
 from honeyhive.utils.guard import guard, raise_it
+from honeyhive.utils.render import render, tree
 
 if TYPE_CHECKING:
     from honeyhive.utils.clock import Clock, SystemClock
@@ -17,22 +19,28 @@ if TYPE_CHECKING:
     from honeyhive.utils.fork import Renewable, renew_after_fork
     from honeyhive.utils.ids import RandomIds, event_id, is_uuid, new_session_id
     from honeyhive.utils.lazy import LazyResource
-    from honeyhive.utils.normalise import normalise_key
+    from honeyhive.utils.normalise import normalise_key, normalise_value
 
 __all__ = [
+    "CaptureLimits",
     "Clock",
     "ErrorContext",
     "LazyResource",
     "RandomIds",
     "Renewable",
     "SystemClock",
+    "capture",
+    "captured_bytes",
     "event_id",
     "guard",
     "is_uuid",
     "new_session_id",
     "normalise_key",
+    "normalise_value",
     "raise_it",
+    "render",
     "renew_after_fork",
+    "tree",
 ]
 
 _MODULES = {
@@ -46,6 +54,7 @@ _MODULES = {
     "is_uuid": "ids",
     "new_session_id": "ids",
     "normalise_key": "normalise",
+    "normalise_value": "normalise",
     "renew_after_fork": "fork",
 }
 

@@ -115,7 +115,8 @@ def _location(error: Exception) -> str:
         return "unknown place"
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
-    return f"{os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno}"
+    file = os.path.basename(traceback.tb_frame.f_code.co_filename)  # noqa: PTH119 - pathlib is too much to import
+    return f"{file}:{traceback.tb_lineno}"
 
 
 def _warn(cause: Cause, error: Exception) -> None:
@@ -127,5 +128,5 @@ def _warn(cause: Cause, error: Exception) -> None:
             *cause,
             exc_info=details,
         )
-    except Exception:  # noqa: BLE001, S110 - a host's logging filter may raise; there is nobody left to tell
+    except Exception:  # noqa: S110 - a host's logging filter may raise; there is nobody left to tell
         pass
