@@ -10,10 +10,48 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.api import HoneyHive as HoneyHive
+    from honeyhive.exceptions import APIError as APIError
+    from honeyhive.exceptions import AuthenticationError as AuthenticationError
+    from honeyhive.exceptions import ConfigurationError as ConfigurationError
     from honeyhive.exceptions import HoneyHiveError as HoneyHiveError
+    from honeyhive.exceptions import MissingApiKeyError as MissingApiKeyError
+    from honeyhive.exceptions import RateLimitError as RateLimitError
+    from honeyhive.models import EventType as EventType
+    from honeyhive.tracer.decorators import atrace as atrace
+    from honeyhive.tracer.decorators import enrich_session as enrich_session
+    from honeyhive.tracer.decorators import enrich_span as enrich_span
+    from honeyhive.tracer.decorators import flush as flush
+    from honeyhive.tracer.decorators import trace as trace
+    from honeyhive.tracer.decorators import trace_class as trace_class
+    from honeyhive.tracer.export.statistics import FlushResult as FlushResult
+    from honeyhive.tracer.export.statistics import Statistics as Statistics
+    from honeyhive.tracer.processing.batch import BatchSpanProcessor as BatchSpanProcessor
+    from honeyhive.tracer.registry import get_default_tracer as get_default_tracer
+    from honeyhive.tracer.registry import set_default_tracer as set_default_tracer
+    from honeyhive.tracer.tracer import HoneyHiveTracer as HoneyHiveTracer
 
 _HOMES = {
+    "APIError": "honeyhive.exceptions",
+    "AuthenticationError": "honeyhive.exceptions",
+    "BatchSpanProcessor": "honeyhive.tracer.processing.batch",
+    "ConfigurationError": "honeyhive.exceptions",
+    "EventType": "honeyhive.models",
+    "FlushResult": "honeyhive.tracer.export.statistics",
+    "HoneyHive": "honeyhive.api",
     "HoneyHiveError": "honeyhive.exceptions",
+    "HoneyHiveTracer": "honeyhive.tracer.tracer",
+    "MissingApiKeyError": "honeyhive.exceptions",
+    "RateLimitError": "honeyhive.exceptions",
+    "Statistics": "honeyhive.tracer.export.statistics",
+    "atrace": "honeyhive.tracer.decorators",
+    "enrich_session": "honeyhive.tracer.decorators",
+    "enrich_span": "honeyhive.tracer.decorators",
+    "flush": "honeyhive.tracer.decorators",
+    "get_default_tracer": "honeyhive.tracer.registry",
+    "set_default_tracer": "honeyhive.tracer.registry",
+    "trace": "honeyhive.tracer.decorators",
+    "trace_class": "honeyhive.tracer.decorators",
 }
 
 __version__ = "0.1.0"

@@ -35,6 +35,7 @@ __all__ = [
     "SPAN_KEY",
     "TRACER_KEY",
     "attach",
+    "carries_session",
     "current",
     "current_variable",
     "detach",
@@ -147,3 +148,9 @@ def session_of(
     if not isinstance(carried, str) or (sessions and carried in sessions.values()):
         return None
     return carried
+
+
+def carries_session(context: Mapping[str, object]) -> bool:
+    """Whether *context* names a session in its baggage."""
+    baggage = context.get(BAGGAGE_KEY)
+    return isinstance(baggage, Mapping) and "session_id" in baggage

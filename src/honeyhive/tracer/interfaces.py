@@ -3,7 +3,8 @@
 A *capability* declares public methods; a mixin implements it. A *need* declares one
 thing a mixin must be given; the base provides it. Each abstract member is declared in
 exactly one class here, and whoever provides it inherits that class. So Python's method
-order always finds the concrete one, in whatever order the parts are composed.
+order always finds the concrete one, in whatever order the parts are composed. Headers
+name their needs in alphabetical order: then all orders agree.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from honeyhive.config import Settings
     from honeyhive.tracer.blocks import TracedBlock
-    from honeyhive.tracer.export import FlushResult, Statistics
+    from honeyhive.tracer.export.statistics import FlushResult, Statistics
     from honeyhive.tracer.provider import Tracer
     from honeyhive.tracer.span import Identity, Span, UnrecordedSpan
 

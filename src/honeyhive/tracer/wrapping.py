@@ -401,6 +401,7 @@ def display_name(function: Callable[..., Any]) -> str:
 
 def _named(function: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
     functools.update_wrapper(wrapper, function)
+    wrapper.__honeyhive_traced__ = True  # type: ignore[attr-defined] # trace_class leaves such a method alone
     return wrapper
 
 

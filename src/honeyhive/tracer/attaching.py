@@ -1,0 +1,69 @@
+"""What a tracer does to its surroundings when it is made, and only when it was asked to."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from honeyhive.utils.guard import guard
+
+if TYPE_CHECKING:
+    from honeyhive.config import Settings
+
+__all__ = ["attach", "attach_instrumentors"]
+
+_logger = logging.getLogger("honeyhive")
+
+_HTTP_INSTRUMENTORS: Mapping[str, str] = {
+    "opentelemetry.instrumentation.httpx": "HTTPXClientInstrumentor",
+    "opentelemetry.instrumentation.requests": "RequestsInstrumentor",
+    "opentelemetry.instrumentation.urllib3": "URLLib3Instrumentor",
+    "opentelemetry.instrumentation.aiohttp_client": "AioHttpClientInstrumentor",
+}
+
+
+def attach(tracer: Any, settings: Settings) -> None:  # noqa: ANN401 -- a HoneyHiveTracer, composed above this module
+    """Do what *settings* ask: global provider, instrumentors, HTTP tracing, continuing a trace."""
+    if settings.set_global:
+        from opentelemetry import trace as otel_trace
+
+        otel_trace.set_tracer_provider(tracer.provider)
+    if settings.instrumentors:
+        attach_instrumentors(tracer.provider, settings.instrumentors)
+    if not settings.disable_http_tracing:
+        _trace_http(tracer.provider)
+    if settings.link_carrier:
+        tracer.link(settings.link_carrier)
+
+
+def attach_instrumentors(provider: object, instrumentors: Any) -> int:  # noqa: ANN401 -- instances, classes or factories
+    """Let OpenTelemetry *instrumentors* write to *provider*.
+
+    Each is an instrumentor, its class, or a function without arguments that makes one.
+
+    Returns:
+        How many were attached; one that fails is reported and left out.
+    """
+    attached = 0
+    for each in instrumentors:
+        with guard("instrument"):
+            instrumentor = each if hasattr(each, "instrument") and not isinstance(each, type) else each()
+            instrumentor.instrument(tracer_provider=provider)
+            attached += 1
+    return attached
+
+
+def _trace_http(provider: object) -> None:
+    found = []
+    for module, name in _HTTP_INSTRUMENTORS.items():
+        try:
+            found.append(getattr(importlib.import_module(module), name))
+        except ImportError:
+            continue
+    if not attach_instrumentors(provider, found):
+        _logger.warning(
+            "disable_http_tracing=False needs an instrumentor: install opentelemetry-instrumentation-httpx "
+            "or the one for your HTTP library"
+        )
