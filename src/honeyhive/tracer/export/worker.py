@@ -1,0 +1,453 @@
+"""The one worker of the process: its threads, its pipelines, and what happens at fork and at exit.
+
+One spooler thread drains queues, one fsync thread makes writes safe against loss of power, and at most four senders
+talk to backends, however many tracers there are. They start with the first record and sleep without a timer while
+nothing waits.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+from opentelemetry import context as otel_context
+
+from honeyhive.resilience.breaker import CircuitBreaker
+from honeyhive.tracer.export.destination import Destination
+from honeyhive.tracer.export.flush import Flush
+from honeyhive.tracer.export.pipeline import THREAD_PREFIX, Bell, Pipeline, PipelineSettings
+from honeyhive.tracer.export.sender import HttpSender, LocalSender, Muted, Sender, Transport
+from honeyhive.tracer.export.spool import Storage
+from honeyhive.tracer.export.statistics import FlushResult, Statistics
+from honeyhive.tracer.export.storage import DiskStorage, MemoryStorage
+from honeyhive.utils.clock import Clock, SystemClock
+from honeyhive.utils.fork import Renewable, renew_after_fork
+from honeyhive.utils.guard import guard
+
+if TYPE_CHECKING:
+    from honeyhive.utils.redact import Redactor
+
+__all__ = ["Worker", "flush_all", "pipeline_for", "process_statistics", "process_worker"]
+
+_logger = logging.getLogger("honeyhive")
+
+_GATHER_S = 0.01
+_SYNC_WITHIN_S = 0.9
+_MOST_SENDERS = 4
+_MOST_SENDERS_FOR_UNPROVEN = 3
+_EXIT_MILLIS = 5_000.0
+_LATE_BUDGET_S = 2.0
+_START_AGAIN_S = 1.0
+
+
+def http_transport() -> Transport:
+    """Make the real transport; loads the HTTP stack, so only senders' threads do it."""
+    from honeyhive.api.transport import Transport as HttpTransport
+
+    return HttpTransport()
+
+
+def storage_for(destination: Destination, settings: PipelineSettings) -> Storage:
+    """Choose where spans for *destination* wait."""
+    if not settings.spool:
+        return MemoryStorage()
+    return DiskStorage(destination.id, root=settings.spool_dir, max_bytes=settings.spool_max_bytes)
+
+
+class Worker(Renewable):
+    """Drains, syncs and sends for every pipeline of the process. Thread-safe.
+
+    Args:
+        clock: Paces everything.
+        transport: Makes the transport that all senders share.
+        storage: Chooses where a destination's spans wait.
+        random: Draws numbers from 0 up to 1, for jitter.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        transport: Callable[[], Transport] = http_transport,
+        storage: Callable[[Destination, PipelineSettings], Storage] = storage_for,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._make_transport = transport
+        self._storage = storage
+        self._random = random
+        self._pipelines: dict[tuple[object, ...], Pipeline] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._begin()
+        renew_after_fork(self)
+
+    def _begin(self) -> None:
+        self.asleep = True
+        self.progress = Bell()
+        # Keeps the registries and the set of threads whole.
+        self._lock = threading.RLock()
+        # Keeps "one sender per pipeline", and wakes senders; re-entrant because a signal handler may flush.
+        self._counter = threading.Condition(threading.RLock())
+        self._served: set[Pipeline] = set()
+        self._senders = 0
+        self._idle_senders = 0
+        self._running = False
+        self._start_again_at = float("-inf")
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._dirty = threading.Event()
+        self._sync_now = threading.Event()
+        self._transport: Transport | None = None
+        self._exiting = False
+        self._late = False
+        self._late_budget_s = _LATE_BUDGET_S
+
+    def renew(self) -> None:
+        """In a forked child: no threads, no connections, empty queues, fresh locks; the parent's files stay its own."""
+        self._begin()
+        for pipeline in tuple(self._pipelines.values()):
+            pipeline.renew()
+
+    # -- pipelines ------------------------------------------------------------------------------
+
+    def pipeline(
+        self, destination: Destination, settings: PipelineSettings | None = None, redactor: Redactor | None = None
+    ) -> Pipeline:
+        """Return the pipeline to *destination*, shared by all who ask with equal settings and the same redactor."""
+        settings = settings or PipelineSettings()
+        key = (destination, settings, id(redactor))
+        with self._lock:
+            pipeline = self._pipelines.get(key)
+            if pipeline is None:
+                pipeline = self._pipelines[key] = self._make_pipeline(destination, settings, redactor)
+            return pipeline
+
+    def statistics(self) -> Statistics:
+        """Sum up the counters of all pipelines."""
+        return reduce(add, (pipeline.statistics() for pipeline in self._all()), Statistics())
+
+    def _make_pipeline(
+        self, destination: Destination, settings: PipelineSettings, redactor: Redactor | None
+    ) -> Pipeline:
+        from honeyhive.tracer.export.encode import SpanEncoder
+
+        endpoint = destination.traces_url or destination.id
+        breaker = self._breakers.setdefault(endpoint, CircuitBreaker(timeout=10.0, clock=self._clock))
+        return Pipeline(
+            destination,
+            settings,
+            staff=self,
+            encode=SpanEncoder(redactor).request,
+            sender=self._sender(destination, settings),
+            storage=self._storage(destination, settings),
+            breaker=breaker,
+            clock=self._clock,
+            random=self._random,
+        )
+
+    def _sender(self, destination: Destination, settings: PipelineSettings) -> Sender:
+        if not destination.usable:
+            return Muted()
+        if destination.is_local:
+            return LocalSender(self._shared_transport, settings.request_timeout_s, self._clock)
+        return HttpSender(destination, self._shared_transport, settings.request_timeout_s)
+
+    def _shared_transport(self) -> Transport:
+        with self._lock:
+            if self._transport is None:
+                self._transport = self._make_transport()
+            return self._transport
+
+    def _all(self) -> tuple[Pipeline, ...]:
+        return tuple(self._pipelines.values())
+
+    # -- calls from pipelines -------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Have the queues drained, within 20 ms; starts the threads with the first record."""
+        if self._late:
+            self._serve_late()
+            return
+        self.asleep = False
+        if self._start():
+            self._wake.set()
+        else:
+            self.asleep = True
+
+    def call_sender(self) -> None:
+        """Have the senders look at what is due; one more is hired if all are at work and there may be too few."""
+        with self._counter:
+            if self._running and not self._idle_senders and self._senders < _MOST_SENDERS:
+                self._hire_sender()
+            self._counter.notify_all()
+
+    def flush(self, pipelines: Sequence[Pipeline], timeout_millis: float, *, give_up: bool = False) -> FlushResult:
+        """Drain, sync and send what *pipelines* hold now.
+
+        Args:
+            pipelines: Whose spans.
+            timeout_millis: How long to wait.
+            give_up: Be content with spans on disk once a fresh attempt to send them has failed.
+        """
+        flush = Flush(pipelines, give_up=give_up, clock=self._clock)
+        deadline = self._clock.monotonic() + max(0.0, timeout_millis) / 1000
+        with self.progress.listening() as event:
+            self._wait(event, deadline, flush.is_drained, self._hurry_spooler)
+            with flush.attempt():
+                self._wait(event, deadline, flush.is_settled, self._hurry_others)
+        return flush.result()
+
+    def _wait(
+        self, event: threading.Event, deadline: float, is_done: Callable[[], bool], urge: Callable[[], None]
+    ) -> None:
+        """Urge, then wait for *is_done* until *deadline*; do the work here if there are no threads to do it."""
+        staffed = self._start()
+        urge()
+        while True:
+            event.clear()
+            if is_done():
+                return
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                return
+            if staffed:
+                self._clock.wait(event, left)
+            else:
+                self._work_here(event, left)
+
+    def _hurry_spooler(self) -> None:
+        self._hurry.set()
+        self._wake.set()
+
+    def _hurry_others(self) -> None:
+        self._dirty.set()
+        self._sync_now.set()
+        self.call_sender()
+
+    # -- threads --------------------------------------------------------------------------------
+
+    def _start(self) -> bool:
+        """Start the threads unless they run; false if that is not possible now."""
+        if self._running:
+            return True
+        with self._lock:
+            if self._running:
+                return True
+            if self._clock.monotonic() < self._start_again_at:
+                return False
+            try:
+                self._start_threads()
+            except RuntimeError:
+                # No more threads, or the interpreter is about to end: whoever flushes does the work.
+                self._start_again_at = self._clock.monotonic() + _START_AGAIN_S
+                return False
+            self._running = True
+        self._join_pool_exit()
+        return True
+
+    def _start_threads(self) -> None:
+        _thread("spool", self._spool).start()
+        _thread("sync", self._sync).start()
+        with self._counter:
+            self._hire_sender()
+
+    def _hire_sender(self) -> None:
+        _thread(f"send-{self._senders + 1}", self._send).start()
+        self._senders += 1
+
+    def _spool(self) -> None:
+        """Drain the queues: the spooler thread."""
+        while not self._late:
+            self.asleep = True
+            # Looked at after the flag is set: a span that came before it is seen here, one after it wakes us.
+            if not any(pipeline.has_queued for pipeline in self._all()):
+                self._wake.wait()
+            self.asleep = False
+            self._wake.clear()
+            self._clock.wait(self._hurry, _GATHER_S)
+            self._hurry.clear()
+            self._drain_all()
+
+    def _drain_all(self) -> None:
+        for pipeline in self._all():
+            with guard("drain a queue"):
+                pipeline.drain()
+        if any(pipeline.spool.unsynced for pipeline in self._all()):
+            self._dirty.set()
+
+    def _sync(self) -> None:
+        """Make what was written safe against loss of power: the fsync thread."""
+        while True:
+            self._dirty.wait()
+            self._dirty.clear()
+            self._clock.wait(self._sync_now, _SYNC_WITHIN_S)
+            self._sync_now.clear()
+            self._sync_all()
+
+    def _sync_all(self) -> None:
+        for pipeline in self._all():
+            with guard("sync a spool"):
+                pipeline.spool.sync()
+        self.progress.ring()
+
+    def _send(self) -> None:
+        """Send what is due: a sender's thread."""
+        while True:
+            pipeline = self._claim()
+            try:
+                pipeline.send()
+            finally:
+                self._release(pipeline)
+
+    def _claim(self) -> Pipeline:
+        """Wait for the pipeline that has been due for longest, and take it."""
+        with self._counter:
+            while True:
+                pipeline, due = self._next_due()
+                left = None if due is None else due - self._clock.monotonic()
+                if pipeline is not None and left is not None and left <= 0:
+                    self._served.add(pipeline)
+                    return pipeline
+                self._idle_senders += 1
+                try:
+                    self._counter.wait(left)
+                finally:
+                    self._idle_senders -= 1
+
+    def _next_due(self) -> tuple[Pipeline | None, float | None]:
+        first: Pipeline | None = None
+        earliest: float | None = None
+        unproven = sum(not pipeline.delivery.proven for pipeline in self._served)
+        for pipeline in self._all():
+            # One sender is kept for destinations that answer, so that no number of hanging ones stops them.
+            if pipeline in self._served or (unproven >= _MOST_SENDERS_FOR_UNPROVEN and not pipeline.delivery.proven):
+                continue
+            due = pipeline.due()
+            if due is not None and (earliest is None or due < earliest):
+                first, earliest = pipeline, due
+        return first, earliest
+
+    def _release(self, pipeline: Pipeline) -> None:
+        with self._counter:
+            self._served.discard(pipeline)
+            self._counter.notify_all()
+
+    # -- without threads ------------------------------------------------------------------------
+
+    def _work_here(self, event: threading.Event, left_s: float) -> None:
+        """Do one turn of every thread's work in this one, then pause until something is due."""
+        with _unobserved():
+            self._drain_all()
+            self._sync_all()
+            pipeline, due = self._next_due()
+            now = self._clock.monotonic()
+            if pipeline is None or due is None:
+                self._clock.wait(event, min(left_s, _GATHER_S))
+            elif due > now:
+                self._clock.sleep(min(left_s, due - now))
+            else:
+                pipeline.send()
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def exit(self) -> None:
+        """Bring spans to safety when the process ends: 100 ms with a live backend, 5 s with a dead one; runs once."""
+        if self._exiting:
+            return
+        self._exiting = True
+        if self._running or any(pipeline.has_queued for pipeline in self._all()):
+            self.flush(self._all(), _EXIT_MILLIS, give_up=True)
+            self._say_what_is_left()
+        self._late = True
+        self.asleep = True
+        self._wake.set()
+
+    def _serve_late(self) -> None:
+        """Keep, and if this is the main thread send, spans that end after `exit`: within two seconds altogether."""
+        started = self._clock.monotonic()
+        left_s = self._late_budget_s
+        with guard("keep a late span"), _unobserved():
+            for pipeline in self._all():
+                pipeline.drain(wait_s=max(0.01, min(left_s, 0.1)))
+            if left_s > 0 and threading.current_thread() is threading.main_thread():
+                self.flush(self._all(), left_s * 1000, give_up=True)
+        self._late_budget_s -= self._clock.monotonic() - started
+
+    def _say_what_is_left(self) -> None:
+        totals = self.statistics()
+        kept = totals.spooled + totals.in_memory
+        with guard("write a log line"):
+            if totals.spooled:
+                _logger.warning(
+                    "honeyhive: %d spans kept in %s; they are sent at next start or with `honeyhive spool send`.",
+                    totals.spooled,
+                    next(iter({pipeline.reporter.kept_in for pipeline in self._all()}), "the spool"),
+                )
+            if totals.lost or totals.in_memory:
+                _logger.warning("honeyhive: %d spans were lost in this process.", totals.lost + kept - totals.spooled)
+
+    def _join_pool_exit(self) -> None:
+        """Be called at the end of a process that ``multiprocessing`` started, which skips ``atexit``."""
+        process = sys.modules.get("multiprocessing.process")
+        util = sys.modules.get("multiprocessing.util")
+        if process is not None and util is not None and process.parent_process() is not None:
+            util.Finalize(None, self.exit, exitpriority=0)
+
+
+def _thread(role: str, work: Callable[[], None]) -> threading.Thread:
+    return threading.Thread(target=_observed_by_nobody(work), name=THREAD_PREFIX + role, daemon=True)
+
+
+def _observed_by_nobody(work: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        with _unobserved():
+            work()
+
+    return run
+
+
+@contextmanager
+def _unobserved() -> Iterator[None]:
+    """Keep instrumentations from making spans of our own work, which would never end."""
+    token = otel_context.attach(otel_context.set_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY, True))  # noqa: SLF001
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+@cache
+def process_worker() -> Worker:
+    """Return the process's worker, made at first use."""
+    worker = Worker()
+    atexit.register(worker.exit)
+    return worker
+
+
+def pipeline_for(
+    destination: Destination, settings: PipelineSettings | None = None, redactor: Redactor | None = None
+) -> Pipeline:
+    """Return the process's pipeline to *destination*; starts no thread and opens no file.
+
+    Tracers with equal destination and settings and the same redactor object share one.
+    """
+    return process_worker().pipeline(destination, settings, redactor)
+
+
+def process_statistics() -> Statistics:
+    """Sum up the counters of all pipelines of this process."""
+    return process_worker().statistics()
+
+
+def flush_all(timeout_millis: float = 30_000) -> FlushResult:
+    """Flush every pipeline of this process, side by side, within one time."""
+    worker = process_worker()
+    return worker.flush(worker._all(), timeout_millis)  # noqa: SLF001 -- this module's own class
