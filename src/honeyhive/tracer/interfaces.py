@@ -230,8 +230,10 @@ class TracerSessionInterface(ABC):
     @abstractmethod
     def enrich_session(
         self,
-        metadata: Mapping[str, Any] | str | None = None,
+        first: Mapping[str, Any] | str | None = None,
+        /,
         *,
+        metadata: Mapping[str, Any] | None = None,
         inputs: Any = None,
         outputs: Any = None,
         config: Any = None,
@@ -242,6 +244,9 @@ class TracerSessionInterface(ABC):
         **more: Any,
     ) -> bool:
         """Add to the session of the current context, or to *session_id*.
+
+        The first positional argument is metadata, or, as text, the session's id. Keywords
+        without a namespace of their own are metadata too.
 
         Returns:
             Whether it was accepted; it is sent in the background.

@@ -139,12 +139,12 @@ def discover_tracer(explicit_tracer: Any = None, ctx: Context | None = None) -> 
 def identity_for(context: Mapping[str, Any]) -> Identity | None:
     """Return whose tracer a bare ``@trace`` means in *context*; on the hot path."""
     named: Identity | None = context.get(TRACER_KEY)
-    if named is not None:
+    if named is not None and named.enabled:
         return named
     current = context.get(SPAN_KEY)
     if type(current) is Span or type(current) is UnrecordedSpan:
         owner: Identity | None = current._st.identity  # noqa: SLF001
-        if owner is not None:
+        if owner is not None and owner.enabled:
             return owner
     return _registry.default_identity
 

@@ -109,7 +109,7 @@ def _wish(own: bool | None, both: bool | None, given: bool) -> bool | None:
 class Signature:
     """How the arguments of a function are named, worked out once when it is decorated."""
 
-    __slots__ = ("defaults", "extra_keywords", "extra_positional", "names", "skipped")
+    __slots__ = ("defaults", "extra_keywords", "extra_positional", "is_plain", "names", "skipped")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         parameters = _parameters(function)
@@ -122,13 +122,13 @@ class Signature:
         self.defaults = {
             p.name: p.default for p in parameters if p.default is not kinds.empty and p.name != "tracer"
         }
+        self.is_plain = "tracer" not in self.names and set(self.defaults) <= set(self.names)
 
     def captured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Captured:
         """Copy the arguments of one call, by the names of their parameters, defaults included."""
-        if not kwargs and len(args) - self.skipped == len(self.names):
+        if not kwargs and self.is_plain and len(args) - self.skipped == len(self.names):
             own = args[self.skipped :] if self.skipped else args
-            if "tracer" not in self.names:
-                return Captured(_INPUTS, self.names, [capture(value) for value in own])
+            return Captured(_INPUTS, self.names, [capture(value) for value in own])
         return self._captured_by_name(args[self.skipped :], kwargs)
 
     def _captured_by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Captured:

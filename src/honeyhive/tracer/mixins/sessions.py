@@ -94,13 +94,17 @@ class TracerSessionMixin(TracerSessionInterface, NeedsIdentity, NeedsOutbox, Nee
 
     def enrich_session(
         self,
-        metadata: Mapping[str, Any] | str | None = None,
+        first: Mapping[str, Any] | str | None = None,
+        /,
         *,
+        metadata: Mapping[str, Any] | None = None,
         session_id: str | None = None,
         **named: Any,
     ) -> bool:
-        if isinstance(metadata, str):  # the form of the first SDK generation: the id comes first
-            session_id, metadata = metadata, named.pop("metadata", None)
+        if isinstance(first, str):  # the form of the first SDK generation: the id comes first
+            session_id = first
+        elif first is not None:
+            metadata = {**(metadata or {}), **first}
         accepted = False
         with guard("enrich_session"):
             target = session_id or self._current_session_id()
