@@ -1,1 +1,40 @@
-"""(being built)"""
+"""The embedded backend: it takes in spans and events, keeps them, and shows them.
+
+::
+
+    serve        one server process: data directory, sockets, discovery file, start and stop
+    app          the web application, put together
+    security     token, Host, Origin; the headers of every answer
+    connections  how many, and how long they may take
+    body         reading a request body within bounds
+    otlp         OTLP in protobuf and JSON          events    REST calls, checked and completed
+    ingest       the routes that take data in       adoption  what was recorded while no backend ran
+    log          the journal: accepted means on the disk
+    projector    from the journal to the read model
+    records      spans and events as rows           mapping   what attributes mean
+    store        the read model in SQLite           tree      spans as a tree
+    queries      what readers ask                   filters   what they may ask for
+    reading      the routes that give data out      pages/    the same for people
+
+The journal is the truth; the SQLite file beside it can be made again from the journal at any time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from honeyhive.server.queries import Queries
+    from honeyhive.server.serve import ServeOptions, data_home, run_server
+
+__all__ = ["Queries", "ServeOptions", "data_home", "run_server"]
+
+_HOMES = {"Queries": "queries", "ServeOptions": "serve", "data_home": "serve", "run_server": "serve"}
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'honeyhive.server' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"honeyhive.server.{_HOMES[name]}"), name)

@@ -1,0 +1,59 @@
+"""``honeyhive serve``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from honeyhive.exceptions import HoneyHiveError
+from honeyhive.models.wire import DEFAULT_PORT
+
+__all__ = ["serve"]
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=DEFAULT_PORT, show_default=True, type=click.IntRange(0, 65_535), help="Port; 0 for any free one."
+)
+@click.option("--data", type=_FOLDER, help="Where everything is kept. [default: $XDG_DATA_HOME/honeyhive]")
+@click.option("--token-file", type=_FILE, help="File (mode 0600) with a token of your own, 32 characters or more.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="A further name the backend is called by.")
+@click.option("--allow-anonymous-ingest", is_flag=True, help="Take spans and events without the token.")
+@click.option("--rebuild", is_flag=True, help="Make the index anew from the journal.")
+def serve(
+    host: str,
+    port: int,
+    data: Path | None,
+    token_file: Path | None,
+    hosts: tuple[str, ...],
+    allow_anonymous_ingest: bool,
+    rebuild: bool,
+) -> None:
+    """Run the backend on this machine until Ctrl-C.
+
+    It takes spans and events in, keeps them, and shows them in a browser. Programs on this machine find it by themselves.
+    """
+    try:
+        from honeyhive.server import ServeOptions, data_home, run_server
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error.name} is missing. Run: pip install 'honeyhive[server]'") from error
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    options = ServeOptions(
+        host=host,
+        port=port,
+        data=data or data_home(),
+        token_file=token_file,
+        hosts=hosts,
+        anonymous_ingest=allow_anonymous_ingest,
+        rebuild=rebuild,
+    )
+    try:
+        run_server(options, announce=click.echo)
+    except HoneyHiveError as error:
+        raise click.ClickException(str(error)) from error

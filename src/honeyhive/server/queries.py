@@ -1,0 +1,354 @@
+"""What readers ask of the read model; every answer is made of plain dicts, lists and scalars.
+
+The REST routes, the pages and ``honeyhive traces`` share these. They read the SQLite file directly, which works beside
+a running server as well as without one. Values of a request reach SQL as parameters only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from honeyhive.server import jsontext
+from honeyhive.server.limits import Refusal
+from honeyhive.server.mapping import BUCKETS
+from honeyhive.server.store import reading
+from honeyhive.server.tree import preorder
+
+__all__ = ["Cursor", "Page", "Queries"]
+
+Json = dict[str, object]
+Condition = tuple[str, Sequence[object]]
+"""SQL with marks, and the values for the marks."""
+
+_LARGEST: Final = 2**63 - 1
+MAX_LIMIT: Final = 1_000
+MAX_TRACE_SPANS: Final = 100_000
+_SPAN_COLUMNS: Final = (
+    "trace_id, span_id, parent_id, event_id, parent_event_id, name, kind, start_ns, end_ns, status, event_type,"
+    " session_id, project, source, error, model, provider, tokens_in, tokens_out, cost"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the next page begins: after the item with this start and id."""
+
+    start_ns: int = _LARGEST
+    id: str = "\U0010ffff"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Read a cursor that an earlier page gave.
+
+        Raises:
+            Refusal: 400 when it is none.
+        """
+        start, separator, own_id = text.partition("-")
+        if not separator or not start.isascii() or not start.isdecimal() or len(start) > 19:
+            raise Refusal(400, "cursor is not one that this server gave.")
+        return cls(min(int(start), _LARGEST), own_id)
+
+    def __str__(self) -> str:
+        return f"{self.start_ns}-{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some items, newest first, and where the next ones begin."""
+
+    items: Sequence[Json]
+    next_cursor: str | None
+
+
+class Queries:
+    """Reads the read model at *path*.
+
+    Args:
+        path: The database file.
+        longest_s: A query that runs longer is given up.
+    """
+
+    def __init__(self, path: Path, *, longest_s: float = 10.0) -> None:
+        self._path = path
+        self._longest_s = longest_s
+
+    def traces(
+        self,
+        *,
+        project: str | None = None,
+        session_id: str | None = None,
+        errors_only: bool = False,
+        limit: int = 50,
+        cursor: Cursor | None = None,
+    ) -> Page:
+        """List traces, newest first."""
+        wanted = [("project = ?", project), ("session_id = ?", session_id), ("errors > ?", 0 if errors_only else None)]
+        return self._page("traces", "trace_id", wanted, limit, cursor)
+
+    def sessions(self, *, project: str | None = None, limit: int = 50, cursor: Cursor | None = None) -> Page:
+        """List sessions, newest first."""
+        return self._page("sessions", "session_id", [("project = ?", project)], limit, cursor)
+
+    def trace(self, trace_id: str) -> Json | None:
+        """Return one trace: its summary, and its spans parents first, each with its depth and its children.
+
+        The tree is given as a list because one as deep as programs make them can be nested in JSON, but not read again.
+        """
+        with self._reading() as connection:
+            found = connection.execute("SELECT * FROM traces WHERE trace_id = ?", (trace_id,)).fetchone()
+            if found is None:
+                return None
+            spans = [_span(row) for row in connection.execute(_TRACE_SPANS, {"trace": trace_id, "most": MAX_TRACE_SPANS})]
+            return {**_summary(found), "span_list": in_tree_order(spans)}
+
+    def span(self, trace_id: str, span_id: str) -> Json | None:
+        """Return one span with its details."""
+        with self._reading() as connection:
+            row = connection.execute(
+                f"SELECT {_SPAN_COLUMNS}, details FROM spans WHERE trace_id = ? AND span_id = ?",  # noqa: S608 - own names
+                (trace_id, span_id),
+            ).fetchone()
+            return None if row is None else _span(row)
+
+    def session(self, session_id: str) -> Json | None:
+        """Return one session: its summary with its buckets, and its spans of all traces in tree order."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT * FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+            if found is None:
+                return None
+            spans = [
+                _span(row) for row in connection.execute(_SESSION_SPANS, {"session": session_id, "most": MAX_TRACE_SPANS})
+            ]
+            return {**_summary(found), "span_list": in_tree_order(spans)}
+
+    def event(self, event_id: str) -> Json | None:
+        """Return one event in its public shape; a session is an event too."""
+        with self._reading() as connection:
+            row = connection.execute(
+                f"SELECT {_SPAN_COLUMNS}, details FROM spans WHERE event_id = ? LIMIT 1",  # noqa: S608 - own names
+                (event_id,),
+            ).fetchone()
+            if row is not None:
+                return public_event(_span(row))
+            found = connection.execute("SELECT * FROM sessions WHERE session_id = ?", (event_id,)).fetchone()
+            return None if found is None else public_session(_summary(found))
+
+    def events(self, filters: EventFilters) -> tuple[list[Json], int]:
+        """Return one page of events in their public shape, and how many there are in all."""
+        where, values = filters.sql()
+        with self._reading() as connection:
+            total = connection.execute(f"SELECT count(*) FROM spans{where}", values).fetchone()[0]  # noqa: S608
+            rows = connection.execute(
+                f"SELECT {_SPAN_COLUMNS}, details FROM spans{where}"  # noqa: S608 - built from our own words
+                " ORDER BY start_ns DESC, span_id LIMIT ? OFFSET ?",
+                [*values, filters.limit, filters.limit * (filters.page - 1)],
+            )
+            return [public_event(_span(row)) for row in rows], int(total)
+
+    def every_span(self, *, project: str | None = None, session_id: str | None = None) -> Iterator[Json]:
+        """Yield all spans with their details, oldest first, as one consistent view; nothing is held in memory."""
+        where, values = _where([("project = ?", project), ("session_id = ?", session_id)])
+        with reading(self._path, longest_s=float("inf")) as connection:
+            for row in connection.execute(
+                f"SELECT {_SPAN_COLUMNS}, details FROM spans{where} ORDER BY start_ns, span_id",  # noqa: S608 - own words
+                values,
+            ):
+                yield _span(row)
+
+    def _page(
+        self, table: str, key: str, wanted: Iterable[tuple[str, object]], limit: int, cursor: Cursor | None
+    ) -> Page:
+        after = cursor or Cursor()
+        where, values = _where(wanted)
+        where = f"{where} AND" if where else " WHERE"
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT * FROM {table}{where} (start_ns, {key}) < (?, ?)"  # noqa: S608 - built from our own words
+                f" ORDER BY start_ns DESC, {key} DESC LIMIT ?",
+                [*values, after.start_ns, after.id, limit + 1],
+            ).fetchall()
+        items = [_summary(row) for row in rows[:limit]]
+        more = len(rows) > limit and rows[limit - 1]
+        return Page(items, str(Cursor(more["start_ns"], more[key])) if more else None)
+
+    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        return reading(self._path, longest_s=self._longest_s)
+
+
+# A trace's own spans, and the events that were sent over REST for one of them.
+_TRACE_SPANS: Final = f"""
+WITH RECURSIVE attached (event_id) AS (
+    SELECT event_id FROM spans WHERE trace_id = :trace
+    UNION
+    SELECT below.event_id FROM attached JOIN spans AS below ON below.parent_event_id = attached.event_id
+    WHERE below.kind = 'event'
+)
+SELECT {_SPAN_COLUMNS}, details FROM spans WHERE trace_id = :trace
+UNION
+SELECT {_SPAN_COLUMNS}, details FROM spans WHERE kind = 'event' AND event_id IN (SELECT event_id FROM attached)
+ORDER BY start_ns, end_ns DESC, span_id LIMIT :most
+"""  # noqa: S608 - built from our own words
+_SESSION_SPANS: Final = f"""
+SELECT {_SPAN_COLUMNS}, details FROM spans WHERE session_id = :session
+ORDER BY start_ns, end_ns DESC, span_id LIMIT :most
+"""  # noqa: S608 - built from our own words
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilters:
+    """The filters of ``/v1/events/export``: all must hold.
+
+    Attributes:
+        conditions: Made by `honeyhive.server.filters` only.
+    """
+
+    conditions: Sequence[Condition] = ()
+    limit: int = 1_000
+    page: int = 1
+
+    def sql(self) -> tuple[str, list[object]]:
+        """Return the WHERE clause, or nothing, and its values."""
+        clause = " AND ".join(condition for condition, _ in self.conditions)
+        return (f" WHERE {clause}" if clause else ""), [value for _, values in self.conditions for value in values]
+
+
+def in_tree_order(spans: Sequence[Json]) -> list[Json]:
+    """Return *spans* parents first, each with ``depth``, ``children`` (span ids) and ``is_orphan``."""
+    by_key = {(span["trace_id"], span["span_id"]): span for span in spans}
+    by_event = {span["event_id"]: key for key, span in by_key.items()}
+    parents = {key: _parent(span, by_key, by_event) for key, span in by_key.items()}
+    return [
+        {
+            **by_key[node.key],
+            "depth": node.depth,
+            "children": [span_id for _, span_id in node.children],
+            "is_orphan": node.is_orphan,
+        }
+        for node in preorder(parents)
+    ]
+
+
+def public_event(span: Mapping[str, object]) -> Json:
+    """Return *span* in the shape that the published REST description gives events."""
+    details = _mapping(span.get("details"))
+    event: Json = {name: details.get(name) or {} for name in BUCKETS}
+    event["metadata"] = {
+        **_mapping(event["metadata"]),
+        "trace_id": span["trace_id"],
+        "span_id": span["span_id"],
+        **({} if span["parent_id"] is None else {"parent_span_id": span["parent_id"]}),
+        **_tokens(span),
+    }
+    for key in ("event_id", "session_id", "project", "source", "event_type", "error"):
+        event[key] = span[key]
+    event["project_id"] = span["project"]
+    event["event_name"] = span["name"]
+    event["parent_id"] = span["parent_event_id"] or span["session_id"]
+    return {**event, **_times(span)}
+
+
+def public_session(session: Mapping[str, object]) -> Json:
+    """Return a session's summary in the shape that the published REST description gives events."""
+    details = _mapping(session.get("details"))
+    event: Json = {name: details.get(name) or {} for name in BUCKETS}
+    event["metadata"] = {
+        **_mapping(event["metadata"]),
+        "num_events": session["spans"],
+        "num_model_events": session["model_spans"],
+        "has_feedback": bool(event["feedback"]),
+        **_tokens(session),
+    }
+    event.update(
+        event_id=session["session_id"],
+        session_id=session["session_id"],
+        event_type="session",
+        event_name=session["name"] or "unknown",
+        parent_id=None,
+        project=session["project"],
+        project_id=session["project"] or "local",
+        source=session["source"],
+        org_id="local",
+        workspace_id="local",
+    )
+    return {**event, **_times(session)}
+
+
+def nested_session(session: Mapping[str, object]) -> Json:
+    """Return a session with its events nested, as ``GET /v1/sessions/{id}`` is published.
+
+    Nesting ends at 64 levels, because readers recurse: what is deeper hangs below the 64th, its ``parent_id`` says where
+    it belongs.
+    """
+    root: Json = {**public_session(session), "children": []}
+    path: list[Json] = [root]
+    for span in _list(session["span_list"]):
+        node: Json = {**public_event(span), "children": []}
+        depth = min(int(str(span["depth"])), 63)
+        del path[depth + 1 :]
+        _list(path[-1]["children"]).append(node)
+        path.append(node)
+    return root
+
+
+def _parent(
+    span: Json, by_key: Mapping[tuple[object, object], Json], by_event: Mapping[object, tuple[object, object]]
+) -> tuple[object, object] | None:
+    """Find the parent by span id, else by event id; a parent that is not here stays named."""
+    if span["parent_id"] is None and span["parent_event_id"] is None:
+        return None
+    own = (span["trace_id"], span["parent_id"])
+    if own in by_key:
+        return own
+    by_id = by_event.get(span["parent_event_id"]) if span["kind"] == "event" else None
+    return by_id or (own if span["parent_id"] is not None else None)
+
+
+def _where(wanted: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
+    used = [(condition, value) for condition, value in wanted if value is not None]
+    clause = " AND ".join(condition for condition, _ in used)
+    return (f" WHERE {clause}" if clause else ""), [value for _, value in used]
+
+
+def _summary(row: sqlite3.Row) -> Json:
+    return _opened({key: row[key] for key in row.keys()})  # noqa: SIM118 - a Row iterates over values
+
+
+def _span(row: sqlite3.Row) -> Json:
+    return _summary(row)
+
+
+def _opened(fields: Json) -> Json:
+    if "details" in fields:
+        fields["details"] = jsontext.loads(str(fields["details"]))
+    return fields
+
+
+def _tokens(item: Mapping[str, object]) -> Json:
+    tokens_in, tokens_out = item["tokens_in"], item["tokens_out"]
+    found = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "cost": item["cost"]}
+    known = {key: value for key, value in found.items() if value is not None}
+    if tokens_in is not None or tokens_out is not None:
+        known["total_tokens"] = int(str(tokens_in or 0)) + int(str(tokens_out or 0))
+    return known
+
+
+def _times(item: Mapping[str, object]) -> Json:
+    start_ns, end_ns = int(str(item["start_ns"])), int(str(item["end_ns"]))
+    return {
+        "start_time": start_ns / 1_000_000,
+        "end_time": end_ns / 1_000_000,
+        "duration": max(0, end_ns - start_ns) / 1_000_000,
+    }
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[Json]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,169 @@
+"""The routes that give data out, as JSON.
+
+=====  ================================  ==================================================================
+GET    ``/v1/traces``                    ``{"traces": [...], "next_cursor"}``; ``?project= &session_id=
+                                         &errors=1 &limit= &cursor=``
+GET    ``/v1/traces/{trace_id}``         the trace, its spans parents first with ``depth`` and ``children``
+GET    ``/v1/traces/{id}/spans/{id}``    one span
+GET    ``/v1/sessions``                  ``{"sessions": [...], "next_cursor"}``; ``?project= &limit= &cursor=``
+GET    ``/v1/sessions/{session_id}``     the session with nested events, as the public API has it
+GET    ``/v1/events/{event_id}``         one event; for the id of a session the session's event
+POST   ``/v1/events/export``             ``{"events": [...], "totalEvents"}``; filters as the public API has them
+GET    ``/healthz``                      ``{"status": "ok"}``; needs no token
+=====  ================================  ==================================================================
+
+With ``?wait=1`` everything that was accepted before the request is in the answer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from honeyhive.server import jsontext
+from honeyhive.server.body import read_body
+from honeyhive.server.filters import event_filters
+from honeyhive.server.ingest import until_readable
+from honeyhive.server.limits import Limits, Refusal
+from honeyhive.server.log import IngestLog
+from honeyhive.server.projector import Projector
+from honeyhive.server.queries import MAX_LIMIT, Cursor, Queries, nested_session
+
+__all__ = ["Reading", "query_parameters"]
+
+T = TypeVar("T")
+
+
+class Reading:
+    """Answers queries.
+
+    Args:
+        queries: Asked in worker threads.
+        log: Says what has been accepted, for ``?wait=1``.
+        projector: Says how far readers can see.
+        limits: The bounds of one request.
+    """
+
+    def __init__(self, *, queries: Queries, log: IngestLog, projector: Projector, limits: Limits) -> None:
+        self._queries = queries
+        self._log = log
+        self._projector = projector
+        self._limits = limits
+
+    def routes(self) -> list[Route]:
+        """Return the routes of this module."""
+        return [
+            Route("/v1/traces", self.list_traces, methods=["GET"]),
+            Route("/v1/traces/{trace_id}", self.show_trace, methods=["GET"]),
+            Route("/v1/traces/{trace_id}/spans/{span_id}", self.show_span, methods=["GET"]),
+            Route("/v1/sessions", self.list_sessions, methods=["GET"]),
+            Route("/v1/sessions/{session_id}", self.show_session, methods=["GET"]),
+            Route("/v1/events/export", self.export_events, methods=["POST"]),
+            Route("/v1/events/{event_id}", self.show_event, methods=["GET"]),
+            Route("/healthz", health, methods=["GET"]),
+        ]
+
+    async def list_traces(self, request: Request) -> Response:
+        """List traces, newest first."""
+        wanted = query_parameters(request)
+        page = await self.ask(request, lambda: self._queries.traces(**wanted))
+        return _json({"traces": page.items, "next_cursor": page.next_cursor})
+
+    async def list_sessions(self, request: Request) -> Response:
+        """List sessions, newest first."""
+        wanted = query_parameters(request)
+        for name in ("session_id", "errors_only"):
+            wanted.pop(name)
+        page = await self.ask(request, lambda: self._queries.sessions(**wanted))
+        return _json({"sessions": page.items, "next_cursor": page.next_cursor})
+
+    async def show_trace(self, request: Request) -> Response:
+        """Show one trace."""
+        trace_id = request.path_params["trace_id"].lower()
+        return _json(found(await self.ask(request, lambda: self._queries.trace(trace_id)), "trace"))
+
+    async def show_span(self, request: Request) -> Response:
+        """Show one span."""
+        ids = request.path_params["trace_id"].lower(), request.path_params["span_id"].lower()
+        return _json(found(await self.ask(request, lambda: self._queries.span(*ids)), "span"))
+
+    async def show_session(self, request: Request) -> Response:
+        """Show one session, its events nested."""
+        session_id = request.path_params["session_id"]
+        session = found(await self.ask(request, lambda: self._queries.session(session_id)), "session")
+        return _json(await to_thread.run_sync(nested_session, session))
+
+    async def show_event(self, request: Request) -> Response:
+        """Show one event."""
+        event_id = request.path_params["event_id"]
+        return _json(found(await self.ask(request, lambda: self._queries.event(event_id)), "event"))
+
+    async def export_events(self, request: Request) -> Response:
+        """Give out the events that pass some filters, a page at a time."""
+        body, _ = await read_body(request, self._limits)
+        try:
+            filters = event_filters(jsontext.loads(body))
+        except ValueError:
+            raise Refusal(400, "The body is not JSON.") from None
+        events, total = await self.ask(request, lambda: self._queries.events(filters))
+        return _json({"events": events, "totalEvents": total})
+
+    async def ask(self, request: Request, query: Callable[[], T]) -> T:
+        """Run *query* in a worker thread, after what the request wants to wait for.
+
+        Raises:
+            Refusal: 503 when the query takes too long or there is no index yet.
+        """
+        if request.query_params.get("wait") == "1":
+            await until_readable(self._projector, self._log.last, self._limits)
+        return await to_thread.run_sync(_answered, query)
+
+
+async def health(_: Request) -> Response:
+    """Say that the server is up."""
+    return _json({"status": "ok"})
+
+
+def query_parameters(request: Request) -> dict[str, object]:
+    """Read the parameters that lists have in common.
+
+    Raises:
+        Refusal: 400 when one of them makes no sense.
+    """
+    given = request.query_params
+    limit = given.get("limit", "50")
+    if not limit.isascii() or not limit.isdecimal() or len(limit) > 4 or not 1 <= int(limit) <= MAX_LIMIT:
+        raise Refusal(400, f"limit is not a number from 1 to {MAX_LIMIT}.")
+    return {
+        "project": given.get("project") or None,
+        "session_id": given.get("session_id") or None,
+        "errors_only": given.get("errors") in {"1", "true"},
+        "limit": int(limit),
+        "cursor": Cursor.parse(given["cursor"]) if given.get("cursor") else None,
+    }
+
+
+def found(value: T | None, noun: str) -> T:
+    """Return *value*, or refuse with 404 when there is none."""
+    if value is None:
+        raise Refusal(404, f"There is no such {noun}.")
+    return value
+
+
+def _answered(query: Callable[[], T]) -> T:
+    try:
+        return query()
+    except FileNotFoundError:
+        raise Refusal(503, "The index is being built.", retry_after_s=1) from None
+    except sqlite3.OperationalError:
+        raise Refusal(503, "The query took too long.", retry_after_s=1) from None
+
+
+def _json(value: object) -> Response:
+    return Response(jsontext.dumps(value), media_type="application/json")

@@ -1,0 +1,213 @@
+"""What the backend stores: one row for each span or event, and how spans become rows.
+
+A span that came over OTLP and an event that came over REST are the same thing to every reader. An event's trace is its
+session (the session's id without hyphens), its span id is its event id without hyphens.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from honeyhive.server.mapping import BUCKETS, Meaning, meaning_of, without_buckets
+from honeyhive.utils import event_id
+
+__all__ = ["EVENT_KIND", "Row", "row_of_event", "rows_of_request"]
+
+EVENT_KIND: Final = "event"
+"""The kind of rows that came over REST; spans have OpenTelemetry's kinds."""
+_KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
+_STATUSES: Final = ("unset", "ok", "error")
+_LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One span or event, as the table ``spans`` holds it.
+
+    Times are nanoseconds since 1970, clamped to what SQLite can hold. *details* is everything that only a
+    reader of this one span wants: the seven buckets, attributes, events, links, resource, scope.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    event_id: str
+    parent_event_id: str | None
+    name: str
+    kind: str
+    start_ns: int
+    end_ns: int
+    status: str
+    event_type: str
+    session_id: str | None
+    session_name: str | None
+    project: str | None
+    source: str | None
+    error: str | None
+    model: str | None
+    provider: str | None
+    tokens_in: int | None
+    tokens_out: int | None
+    cost: float | None
+    details: Mapping[str, object]
+
+
+def rows_of_request(request: ExportTraceServiceRequest) -> Iterator[Row]:
+    """Turn each span of a validated *request* into a row."""
+    for resource_spans in request.resource_spans:
+        resource = _attributes(resource_spans.resource)
+        for scope_spans in resource_spans.scope_spans:
+            for span in scope_spans.spans:
+                yield _row_of_span(resource, scope_spans.scope, span)
+
+
+def row_of_event(event: Mapping[str, object]) -> Row:
+    """Turn a REST event, complete and checked by `honeyhive.server.events`, into a row."""
+    buckets = {name: dict(_object(event.get(name))) for name in BUCKETS}
+    found = meaning_of({f"honeyhive_{name}": value for name, value in buckets.items()})
+    session_id, own_id = str(event["session_id"]), str(event["event_id"])
+    parent = _optional_text(event.get("parent_id"))
+    error = _optional_text(event.get("error"))
+    start_ns, end_ns = _ns(event.get("start_time")), _ns(event.get("end_time"))
+    return Row(
+        trace_id=session_id.replace("-", ""),
+        span_id=own_id.replace("-", ""),
+        parent_id=None if parent is None or parent == session_id else parent.replace("-", ""),
+        event_id=own_id,
+        parent_event_id=None if parent == session_id else parent,
+        name=str(event["event_name"]),
+        kind=EVENT_KIND,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        status="error" if error else "unset",
+        event_type=str(event["event_type"]),
+        session_id=session_id,
+        session_name=str(event["event_name"]) if event["event_type"] == "session" else None,
+        project=_optional_text(event.get("project")),
+        source=_optional_text(event.get("source")),
+        error=error,
+        model=found.model,
+        provider=found.provider,
+        tokens_in=found.tokens_in,
+        tokens_out=found.tokens_out,
+        cost=found.cost,
+        details=buckets,
+    )
+
+
+def _row_of_span(resource: dict[str, object], scope: InstrumentationScope, span: Span) -> Row:
+    attributes = _attributes(span)
+    meaning = meaning_of(attributes)
+    trace_id, span_id = span.trace_id.hex(), span.span_id.hex()
+    start_ns = min(span.start_time_unix_nano, _LARGEST)
+    return Row(
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_id=span.parent_span_id.hex() or None,
+        event_id=meaning.event_id or event_id(int(trace_id, 16), int(span_id, 16)),
+        parent_event_id=meaning.parent_event_id,
+        name=span.name,
+        kind=_KINDS[span.kind] if span.kind < len(_KINDS) else "unspecified",
+        start_ns=start_ns,
+        end_ns=min(span.end_time_unix_nano, _LARGEST) or start_ns,
+        status=_STATUSES[span.status.code] if span.status.code < len(_STATUSES) else "unset",
+        event_type=meaning.event_type,
+        session_id=meaning.session_id,
+        session_name=meaning.session_name,
+        project=meaning.project or _service_name(resource),
+        source=meaning.source,
+        error=_error(span, meaning),
+        model=meaning.model,
+        provider=meaning.provider,
+        tokens_in=meaning.tokens_in,
+        tokens_out=meaning.tokens_out,
+        cost=meaning.cost,
+        details={
+            **meaning.buckets,
+            "attributes": without_buckets(attributes),
+            "events": [_event(event) for event in span.events],
+            "links": [_link(link) for link in span.links],
+            "resource": resource,
+            "scope": {"name": scope.name, "version": scope.version},
+        },
+    )
+
+
+def _error(span: Span, meaning: Meaning) -> str | None:
+    if meaning.error:
+        return meaning.error
+    if span.status.code != 2:
+        return None
+    if span.status.message:
+        return span.status.message
+    for event in span.events:
+        if event.name == "exception":
+            facts = _attributes(event)
+            kind, message = facts.get("exception.type", "Error"), facts.get("exception.message", "")
+            return f"{kind}: {message}"
+    return "error"
+
+
+def _service_name(resource: Mapping[str, object]) -> str | None:
+    name = resource.get("honeyhive.project") or resource.get("service.name")
+    return name if isinstance(name, str) and not name.startswith("unknown_service") else None
+
+
+def _event(event: Span.Event) -> dict[str, object]:
+    return {
+        "name": event.name,
+        "time_ns": min(event.time_unix_nano, _LARGEST),
+        "attributes": _attributes(event),
+    }
+
+
+def _link(link: Span.Link) -> dict[str, object]:
+    return {
+        "trace_id": link.trace_id.hex(),
+        "span_id": link.span_id.hex(),
+        "attributes": _attributes(link),
+    }
+
+
+def _attributes(owner: Resource | Span | Span.Event | Span.Link) -> dict[str, object]:
+    return {pair.key: _plain(pair.value) for pair in owner.attributes}
+
+
+def _plain(value: AnyValue) -> object:
+    """Return *value* as JSON can hold it; recursion ends where protobuf's own depth limit does."""
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind == "array_value":
+        return [_plain(item) for item in value.array_value.values]
+    if kind == "kvlist_value":
+        return {pair.key: _plain(pair.value) for pair in value.kvlist_value.values}
+    if kind == "bytes_value":
+        return base64.b64encode(value.bytes_value).decode()
+    plain = getattr(value, kind)
+    if kind == "double_value" and not math.isfinite(plain):
+        return str(plain)
+    return plain
+
+
+def _ns(milliseconds: object) -> int:
+    if isinstance(milliseconds, int | float) and math.isfinite(milliseconds):
+        return max(0, min(round(milliseconds * 1_000_000), _LARGEST))
+    return 0
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _optional_text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

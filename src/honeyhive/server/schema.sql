@@ -1,0 +1,93 @@
+-- The read model: everything in here can be projected again from the journal.
+
+CREATE TABLE spans (
+    trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL,
+    parent_id TEXT,
+    event_id TEXT NOT NULL,
+    parent_event_id TEXT,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    session_id TEXT,
+    session_name TEXT,
+    project TEXT,
+    source TEXT,
+    error TEXT,
+    model TEXT,
+    provider TEXT,
+    tokens_in INTEGER,
+    tokens_out INTEGER,
+    cost REAL,
+    details TEXT NOT NULL,
+    UNIQUE (trace_id, span_id)
+);
+CREATE INDEX spans_by_event ON spans (event_id);
+CREATE INDEX spans_by_parent_event ON spans (parent_event_id) WHERE parent_event_id IS NOT NULL;
+CREATE INDEX spans_by_session ON spans (session_id, start_ns) WHERE session_id IS NOT NULL;
+CREATE INDEX spans_by_start ON spans (start_ns);
+
+CREATE TABLE traces (
+    trace_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    project TEXT,
+    session_id TEXT,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    spans INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    tokens_in INTEGER,
+    tokens_out INTEGER,
+    cost REAL
+) WITHOUT ROWID;
+CREATE INDEX traces_by_start ON traces (start_ns, trace_id);
+CREATE INDEX traces_by_project ON traces (project, start_ns, trace_id);
+CREATE INDEX traces_by_session ON traces (session_id, start_ns, trace_id);
+
+CREATE TABLE sessions (
+    session_id TEXT PRIMARY KEY,
+    name TEXT,
+    project TEXT,
+    source TEXT,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    traces INTEGER NOT NULL,
+    spans INTEGER NOT NULL,
+    model_spans INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    tokens_in INTEGER,
+    tokens_out INTEGER,
+    cost REAL,
+    details TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX sessions_by_start ON sessions (start_ns, session_id);
+CREATE INDEX sessions_by_project ON sessions (project, start_ns, session_id);
+
+-- What /session/start said, kept apart because spans of a session may come before it.
+CREATE TABLE session_starts (
+    session_id TEXT PRIMARY KEY,
+    event TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- What PUT /events said, kept because the event may come after its update, or come again.
+CREATE TABLE amendments (
+    event_id TEXT NOT NULL,
+    position TEXT NOT NULL,
+    fields TEXT NOT NULL,
+    PRIMARY KEY (event_id, position)
+) WITHOUT ROWID;
+
+-- Journal records that could not be projected; the journal still has them.
+CREATE TABLE dead_letters (
+    position TEXT PRIMARY KEY,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE projected (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    segment TEXT NOT NULL,
+    "offset" INTEGER NOT NULL
+);
