@@ -20,14 +20,20 @@ if TYPE_CHECKING:
     from honeyhive.utils.ids import RandomIds, event_id, is_uuid, new_session_id
     from honeyhive.utils.lazy import LazyResource
     from honeyhive.utils.normalise import normalise_key, normalise_value
+    from honeyhive.utils.patterns import DynamicProcessor, PatternMatcher, Rule
+    from honeyhive.utils.redact import Redactor
 
 __all__ = [
     "CaptureLimits",
     "Clock",
+    "DynamicProcessor",
     "ErrorContext",
     "LazyResource",
+    "PatternMatcher",
     "RandomIds",
+    "Redactor",
     "Renewable",
+    "Rule",
     "SystemClock",
     "capture",
     "captured_bytes",
@@ -45,10 +51,14 @@ __all__ = [
 
 _MODULES = {
     "Clock": "clock",
+    "DynamicProcessor": "patterns",
     "ErrorContext": "error_context",
     "LazyResource": "lazy",
+    "PatternMatcher": "patterns",
     "RandomIds": "ids",
+    "Redactor": "redact",
     "Renewable": "fork",
+    "Rule": "patterns",
     "SystemClock": "clock",
     "event_id": "ids",
     "is_uuid": "ids",
