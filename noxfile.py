@@ -126,7 +126,8 @@ def layers(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the pages strictly and run their code."""
     install(session, "-e", ".[all]", *group("docs", "tests", "examples"))
-    session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", str(Path(session.create_tmp(), "site")))
+    site = Path(session.create_tmp(), "site")
+    session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site), env={"NO_MKDOCS_2_WARNING": "true"})
     run_pytest(session, "tests/docs")
 
 
@@ -217,7 +218,7 @@ def pin(session: nox.Session) -> None:
     """Write the constraints anew: the newest and the lowest versions that are tested."""
     session.install(".[all]", *group("dev"))
     write_constraints(session, CONSTRAINTS)
-    session.run("virtualenv", "--clear", "--quiet", session.virtualenv.location, external=True)
+    session.run(sys.executable, "-m", "virtualenv", "--clear", "--quiet", session.virtualenv.location, external=True)
     session.install(".[server]", *lowest(), *group("tests"))
     write_constraints(session, LOWEST_CONSTRAINTS)
 
