@@ -6,7 +6,7 @@ the segment is dealt with; when the process dies, however it dies, the lock is f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,10 +132,10 @@ class SegmentFacts:
     corruption: Corruption
 
 
-def adopt(directory: Path, *, files: Files | None = None) -> Iterator[AdoptedSegment]:
+def adopt(directory: Path, *, files: Files | None = None) -> Generator[AdoptedSegment, None, None]:
     """Yield the segments in *directory* whose owner is dead, the longest untouched first.
 
-    One is open at a time: it is closed when the next one is asked for. Segments that are in use,
+    One is open at a time: it is closed when the next one is asked for, or the iterator is dropped. Segments that are in use,
     belong to another user or cannot be read now are passed over without an error. An absent
     directory holds none.
 

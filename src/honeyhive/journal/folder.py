@@ -15,7 +15,7 @@ from honeyhive.exceptions import JournalError, JournalFullError, JournalUnsafeEr
 from honeyhive.journal.files import Files
 from honeyhive.journal.records import last_cursor, pack_cursor
 
-__all__ = ["Folder", "SegmentName", "told_as_journal_error"]
+__all__ = ["Folder", "SegmentName", "as_journal_error", "check_prefix", "told_as_journal_error"]
 
 _SEGMENT = ".seg"
 _CURSOR = ".ack"
@@ -39,8 +39,13 @@ def told_as_journal_error(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = JournalFullError if error.errno in _OUT_OF_ROOM else JournalError
-        raise kind(f"cannot {doing}: {error.strerror or error}") from error
+        raise as_journal_error(doing, error) from error
+
+
+def as_journal_error(doing: str, error: OSError) -> JournalError:
+    """The `JournalError` for *error*; a `JournalFullError` when the disk, a quota or a file is at its limit."""
+    kind = JournalFullError if error.errno in _OUT_OF_ROOM else JournalError
+    return kind(f"cannot {doing}: {error.strerror or error}")
 
 
 class SegmentName(NamedTuple):

@@ -6,6 +6,7 @@ import errno
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple, cast
 
 from honeyhive.journal.files import Files
@@ -203,10 +204,12 @@ class Segment:
         finally:
             if self.end == start:
                 self._cut_back()
-        starts = [start, *ends[:-1]]
-        for draft, begin, end in zip(drafts, starts, ends, strict=True):
-            self.index.add(begin, end, draft.items)
-        return [Position(self.name, begin) for begin in starts]
+        positions: list[Position] = []
+        for draft, end in zip(drafts, ends, strict=True):
+            self.index.add(start, end, draft.items)
+            positions.append(Position(self.name, start))
+            start = end
+        return positions
 
     def resume(self, end: int, acknowledged: int) -> None:
         """Look at the first *end* bytes of a file that another process wrote, and go on where it stopped.
@@ -281,10 +284,11 @@ class Segment:
         return passed - self.damage.items_between(before, through)
 
     def close(self) -> None:
-        """Close the file and with it give up the lock."""
+        """Close the file and with it give up the lock; what matters was reported by write and sync."""
         if self.fd is not None:
             fd, self.fd = self.fd, None
-            self._files.close(fd)
+            with suppress(OSError):
+                self._files.close(fd)
 
     @property
     def _files(self) -> Files:

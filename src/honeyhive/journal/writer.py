@@ -10,7 +10,7 @@ from pathlib import Path
 
 from honeyhive.exceptions import JournalError, JournalFullError, JournalLockedError
 from honeyhive.journal.files import Files
-from honeyhive.journal.folder import Folder, SegmentName, check_prefix, told_as_journal_error
+from honeyhive.journal.folder import Folder, SegmentName, as_journal_error, check_prefix, told_as_journal_error
 from honeyhive.journal.interface import JournalInterface
 from honeyhive.journal.records import HEADER_BYTES, Draft, Position, Record
 from honeyhive.journal.segment import Batch, Corruption, Segment
@@ -96,11 +96,13 @@ class Journal(JournalInterface):
     def append_many(self, drafts: Sequence[Draft]) -> list[Position]:
         if not drafts:
             return []
-        size = sum(HEADER_BYTES + len(draft.payload) for draft in drafts)
+        size = len(drafts) * HEADER_BYTES + sum([len(draft.payload) for draft in drafts])
         with self._lock:
             segment = self._writable(size)
-            with told_as_journal_error(f"append to {self._folder.segment(segment.name)}"):
+            try:
                 positions = segment.append(drafts)
+            except OSError as error:
+                raise as_journal_error(f"append to {self._folder.segment(segment.name)}", error) from error
             self._own_bytes += size
             self._appends += 1
             self._last = positions[-1]
@@ -111,9 +113,10 @@ class Journal(JournalInterface):
         self._check_open()
         active = self._segments[-1] if self._segments else None
         if active is None or active.sealed or (active.end and active.end + size > self._segment_bytes):
-            self._check_room(size, measure=True)
+            self._check_room(size)
             active = self._begin_segment()
-        self._check_room(size, measure=False)
+        elif not self._fits(size):
+            self._check_room(size)
         return active
 
     def _begin_segment(self) -> Segment:
@@ -157,9 +160,8 @@ class Journal(JournalInterface):
 
     # -- room --------------------------------------------------------------------------------
 
-    def _check_room(self, size: int, *, measure: bool) -> None:
-        if measure or not self._fits(size):
-            self._measure()
+    def _check_room(self, size: int) -> None:
+        self._measure()
         if not self._fits(size):
             raise JournalFullError(
                 f"{self._folder.path} holds {self._own_bytes + self._other_bytes:,} bytes, "
@@ -368,7 +370,8 @@ class Journal(JournalInterface):
                 segment.sealed = True
                 self._settle(segment)  # or the call that is using it does, when it is through
             if self._owner_fd is not None:
-                self._files.close(self._owner_fd)
+                with suppress(OSError):
+                    self._files.close(self._owner_fd)
 
     def abandon_after_fork(self) -> None:
         descriptors = [segment.fd for segment in self._segments] + [self._owner_fd]
