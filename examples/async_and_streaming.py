@@ -52,7 +52,7 @@ class Archive:
 async def read_all() -> str:
     pages = await asyncio.gather(*(fetch(page) for page in (1, 2, 3)), return_exceptions=True)
     found = [page for page in pages if isinstance(page, str)]
-    loud = [word async for page in found for word in shout(page)]
+    loud = [word for page in found async for word in shout(page)]
     Archive().keep(" ".join(loud))
     return " ".join(loud)
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from honeyhive import HoneyHiveTracer, trace
-from honeyhive.tracer.processing.context import with_distributed_trace_context
+from honeyhive.tracer import with_distributed_trace_context
 
 tracer = HoneyHiveTracer.init(project="distributed")
 
