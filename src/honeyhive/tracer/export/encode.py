@@ -27,7 +27,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from honeyhive.tracer.export.protobuf import any_value, delimited, fixed64, key_value, name_text, utf8, varint
 from honeyhive.tracer.span import Captured, Span
-from honeyhive.utils.capture import capture
+from honeyhive.utils.capture import CaptureLimits, capture
 from honeyhive.utils.guard import guard
 from honeyhive.utils.render import render
 
@@ -133,6 +133,7 @@ class SpanEncoder:
         self.counts = EncodeCounts()
         self._redactor = redactor
         self._limits = limits
+        self._render_limits = CaptureLimits(max_bytes=limits.longest_value)
         self._remembered = _Remembered()
 
     def request(self, spans: Iterable[ReadableSpan]) -> bytes:
@@ -367,7 +368,8 @@ class SpanEncoder:
     def _structured(self, key: str, value: object) -> bytes:
         body = any_value(value)
         if len(body) > self._limits.longest_value:
-            return self._pair(key, self._cut(str(render(capture(value)))))
+            self.counts.truncated += 1
+            return self._pair(key, str(render(capture(value), self._render_limits)))
         if self._redactor is not None:
             body = any_value(self._redactor.attribute(key, value))
         return delimited((self._remembered.heads.get(key) or self._head(key)) + delimited(body))
@@ -395,11 +397,9 @@ class SpanEncoder:
         longest = self._limits.longest_value
         if len(text) <= longest >> 2:
             return text
-        encoded = utf8(text)
-        if len(encoded) <= longest:
-            return text
-        self.counts.truncated += 1
-        return f"{encoded[:longest].decode(errors='ignore')}<truncated, {len(text)} characters in all>"
+        shorter = str(render(text, self._render_limits))
+        self.counts.truncated += len(shorter) != len(text)
+        return shorter
 
     # -- spans that cannot go as they are ----------------------------------------------------
 
