@@ -2,7 +2,9 @@
 
 ::
 
-    pipeline     Pipeline: one destination's queue, spool and delivery; `finished` is all that the host's threads do
+    batch        BatchSpanProcessor: the export as an OpenTelemetry span processor
+    intake       where finished spans come in: all that the host's threads do
+    pipeline     Pipeline: one destination's queue, spool and delivery (foreign: somebody else's exporter)
     worker       the process's one worker: spooler, fsync and sender threads; fork and exit
     destination  where to, with which credentials
     encode       spans into OTLP bytes, once (protobuf: the wire format by hand)
@@ -23,6 +25,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.tracer.export.batch import BatchSpanProcessor
     from honeyhive.tracer.export.destination import Destination
     from honeyhive.tracer.export.pipeline import Pipeline, PipelineSettings
     from honeyhive.tracer.export.sender import Sender
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from honeyhive.tracer.export.worker import flush_all, pipeline_for, process_statistics
 
 __all__ = [
+    "BatchSpanProcessor",
     "Destination",
     "DropReason",
     "FlushResult",
@@ -43,6 +47,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "BatchSpanProcessor": "batch",
     "Destination": "destination",
     "DropReason": "statistics",
     "FlushResult": "statistics",

@@ -63,24 +63,28 @@ def shortened(payload: bytes) -> bytes | None:
     limit = max(_SHORTEST_CUT, longest // 4)
     for span in _spans(request):
         _shorten(span, limit)
-    return request.SerializeToString()
+    smaller: bytes = request.SerializeToString()
+    return smaller
 
 
 def rejected_spans(body: bytes, *, json_body: bool) -> int:
     """Read how many spans an accepted request lost; 0 if *body* does not say."""
     try:
         if json_body:
-            return max(0, int(json.loads(body)["partialSuccess"]["rejectedSpans"]))
-        return max(0, ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans)
+            rejected = int(json.loads(body)["partialSuccess"]["rejectedSpans"])
+        else:
+            rejected = ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans
     except (DecodeError, ValueError, KeyError, TypeError, RecursionError):
         return 0
+    return max(0, rejected)
 
 
 def _parsed(payload: bytes) -> ExportTraceServiceRequest:
     try:
-        return ExportTraceServiceRequest.FromString(payload)
+        request: ExportTraceServiceRequest = ExportTraceServiceRequest.FromString(payload)
     except DecodeError as error:
         raise ValueError("these bytes are no OTLP request") from error
+    return request
 
 
 def _spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
@@ -106,7 +110,8 @@ def _part(request: ExportTraceServiceRequest, first: int, end: int) -> bytes:
             scope_copy = resource_copy.scope_spans.add(schema_url=scope_spans.schema_url)
             scope_copy.scope.CopyFrom(scope_spans.scope)
             scope_copy.spans.extend(chosen)
-    return part.SerializeToString()
+    serialised: bytes = part.SerializeToString()
+    return serialised
 
 
 def _shorten(span: Span, limit: int) -> None:

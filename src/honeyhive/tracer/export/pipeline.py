@@ -1,19 +1,12 @@
-"""One destination's way out: queue, spool, delivery, and the counters of what passes through.
-
-The only part that runs on the threads of the host program is `Pipeline.finished`: one append to a deque. Everything
-else is done by the process's one worker, which calls `drain` on its spooler thread and `send` on a sender.
-"""
+"""One destination's way out: queue, spool, delivery, and the counters of what passes through."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -22,25 +15,24 @@ from honeyhive.models.wire import RecordKind, spool_root
 from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.delivery import Delivery, DeliveryLimits
 from honeyhive.tracer.export.destination import Destination
+from honeyhive.tracer.export.intake import Goal, Intake, Parcel, Staff, weigh
 from honeyhive.tracer.export.reporting import Reporter
 from honeyhive.tracer.export.sender import Sender
-from honeyhive.tracer.export.spool import Spool, Storage
-from honeyhive.tracer.export.statistics import DropReason, FlushResult, Ledger, Place, Statistics
+from honeyhive.tracer.export.spool import OwnShelf, Spool, Storage
+from honeyhive.tracer.export.statistics import DropReason, FlushResult, Place
 from honeyhive.utils.clock import Clock
 from honeyhive.utils.guard import guard
 
-__all__ = ["Bell", "Encode", "Pipeline", "PipelineSettings", "Staff", "is_export_thread", "weigh"]
+__all__ = ["Encode", "Pipeline", "PipelineSettings"]
 
 Encode = Callable[[Sequence[ReadableSpan]], bytes]
 """Makes one complete OTLP request of some spans; on the spooler thread only."""
 
-THREAD_PREFIX = "honeyhive-"
-
 _SLICE_SPANS = 64
 _SLICE_BYTES = 1024 * 1024
-_BARE_SPAN_BYTES = 600
 _INHERIT_AGAIN_S = 10.0
-_BLOCKED_LOOK_S = 0.05
+_YIELD_S = 1e-6
+"""As short as a sleep can be: it hands the interpreter to whichever thread waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,58 +63,7 @@ class PipelineSettings:
     """Whether writes are made safe against loss of power within a second, or each at once."""
 
 
-class Staff(Protocol):
-    """What a pipeline needs of the worker."""
-
-    asleep: bool
-    """Whether the spooler thread must be woken to look at its queues."""
-    progress: Bell
-    """Rung whenever spans have got further."""
-
-    def wake(self) -> None:
-        """Have the queues drained, within 20 ms."""
-
-    def call_sender(self) -> None:
-        """Have the senders look at what is due."""
-
-    def flush(self, pipelines: Sequence[Pipeline], timeout_millis: float) -> FlushResult:
-        """Drain, sync and send what *pipelines* hold now."""
-
-
-class Bell:
-    """Wakes everybody who waits for something to have changed."""
-
-    def __init__(self) -> None:
-        self._events: list[threading.Event] = []
-
-    def ring(self) -> None:
-        """Wake them."""
-        for event in tuple(self._events):
-            event.set()
-
-    @contextmanager
-    def listening(self) -> Iterator[threading.Event]:
-        """Lend an event that is set at each ring; clear it before looking at what may have changed."""
-        event = threading.Event()
-        self._events.append(event)
-        try:
-            yield event
-        finally:
-            self._events.remove(event)
-
-
-class _Parcel:
-    """Something other than a span that takes the same way."""
-
-    __slots__ = ("kind", "make", "weight")
-
-    def __init__(self, kind: RecordKind, make: Callable[[], bytes], weight: int) -> None:
-        self.kind = kind
-        self.make = make
-        self.weight = weight
-
-
-class Pipeline:
+class Pipeline(Intake):
     """Takes finished spans of any number of tracers to one destination. Thread-safe.
 
     Args:
@@ -150,30 +91,24 @@ class Pipeline:
         clock: Clock,
         random: Callable[[], float],
     ) -> None:
+        super().__init__(staff, capacity=settings.max_queue_bytes, pressure=settings.pressure, clock=clock)
         self.destination = destination
         self.settings = settings
-        self._staff = staff
         self._encode = encode
         self._sender = sender
         self._storage = storage
         self._breaker = breaker
-        self._clock = clock
         self._random = random
-        self._capacity = settings.max_queue_bytes
         self._slice_spans = min(_SLICE_SPANS, settings.max_batch_size)
-        self._queue: deque[ReadableSpan | _Parcel] = deque()
-        self._enqueue = self._queue.append
-        self.ledger = Ledger()
-        self.renew()
+        self._begin()
 
     def renew(self) -> None:
-        """Start empty, with fresh locks: at construction, and in a forked child, which must not send its parent's."""
-        spool: Spool | None = getattr(self, "spool", None)
-        if spool is not None:
-            spool.abandon_after_fork()
-        self._queue.clear()
-        self._held = 0
-        self._parcels = 0
+        """In a forked child: begin anew, empty; what the parent holds, the parent sends."""
+        super().renew()
+        self.spool.abandon_after_fork()
+        self._begin()
+
+    def _begin(self) -> None:
         self.drains_begun = 0
         self.drains_done = 0
         self._appended = 0
@@ -183,14 +118,16 @@ class Pipeline:
         self._inherit_at: float | None = None
         self._forced = False
         self._haste = 0
-        self._flushed = Statistics()
         # One drain at a time: records are appended in the order in which spans were finished.
         self._draining = threading.Lock()
         # Keeps the agenda (what is due when) whole between the spooler thread, senders and flushes.
         self._agenda = threading.RLock()
-        self.ledger.renew()
-        self.reporter = Reporter(_address(self.destination), _kept_in(self.settings), self._clock)
-        self.spool = Spool(
+        self.reporter = Reporter(_address(self.destination), self.keeps_in, self._clock)
+        self.spool = self._make_spool()
+        self.delivery = self._make_delivery()
+
+    def _make_spool(self) -> Spool:
+        return Spool(
             self._storage,
             ledger=self.ledger,
             reporter=self.reporter,
@@ -198,94 +135,80 @@ class Pipeline:
             clock=self._clock,
             always_sync=self.settings.spool_sync == "always",
         )
-        self.delivery = Delivery(
+
+    def _make_delivery(self) -> Delivery:
+        settings = self.settings
+        return Delivery(
             self.spool,
             self._sender,
             ledger=self.ledger,
             reporter=self.reporter,
             breaker=self._breaker,
-            limits=DeliveryLimits(
-                self.settings.max_batch_size, self.settings.max_request_bytes, self.settings.max_age_s
-            ),
+            limits=DeliveryLimits(settings.max_batch_size, settings.max_request_bytes, settings.max_age_s),
             clock=self._clock,
             random=self._random,
         )
 
     # -- on the host's threads ----------------------------------------------------------------
 
-    def finished(self, span: ReadableSpan) -> None:
-        """Take a span that has ended. Never raises, never blocks unless ``pressure`` says so."""
-        try:
-            weight: int = span.weight  # type: ignore[attr-defined]  # our own spans know theirs
-        except AttributeError:
-            weight = weigh(span)
-        # No call comes between reading and writing the sum, so no thread can come between either.
-        held = self._held + weight
-        if held > self._capacity:
-            self._overflow(span, weight)
-            return
-        self._held = held
-        self._enqueue(span)
-        if self._staff.asleep:
-            self._staff.wake()
+    @property
+    def speaks_rest(self) -> bool:
+        """Whether REST records can be sent to the destination."""
+        return self.destination.is_local or bool(self.destination.rest_url)
 
-    def submit(self, kind: RecordKind, make: Callable[[], bytes], *, weight: int = 1024) -> bool:
+    def submit(self, kind: RecordKind, make: Callable[[], bytes], *, weight: int = 1024, at_once: bool = True) -> bool:
         """Take something other than a span, in line with the spans finished before it.
 
         Args:
             kind: What *make* returns.
             make: Makes the payload, later, on the spooler thread.
             weight: Bytes it is estimated to take until then.
+            at_once: False lets it wait in memory for the next span or flush.
 
         Returns:
             False if there is no room, or no address that takes this kind.
         """
-        takes_rest = self.destination.is_local or bool(self.destination.rest_url)
-        if self._held + weight > self._capacity or (kind is RecordKind.REST and not takes_rest):
+        if kind is RecordKind.REST and not self.speaks_rest:
             return False
-        self._held += weight
-        self._parcels += 1
-        self._enqueue(_Parcel(kind, make, weight))
-        if self._staff.asleep:
+        if not self._post(Parcel(kind, make, weight)):
+            return False
+        if at_once and self._staff.asleep:
             self._staff.wake()
         return True
 
-    def refuse(self, count: int, reason: DropReason) -> None:
-        """Count *count* finished spans that are not to be sent."""
-        self.ledger.refuse(count, reason)
+    def flush(self, timeout_millis: float = 30_000) -> FlushResult:
+        """Have everything finished so far written, synced and delivered; returns when it is or when time is up.
 
-    def _overflow(self, span: ReadableSpan, weight: int) -> None:
-        if self.settings.pressure == "block" and not is_export_thread():
-            self._wait_for_room(weight)
-            self._held += weight
-            self._enqueue(span)
-        else:
-            self.ledger.refuse(1, self.spool.trouble or DropReason.QUEUE_FULL)
-        if self._staff.asleep:
-            self._staff.wake()
+        A backend that is not running or not usable is not waited for: then spans that are safe on disk are enough.
 
-    def _wait_for_room(self, weight: int) -> None:
-        """Return when there is room, or nothing left whose going could make any."""
-        with self._staff.progress.listening() as event:
-            while self._held and self._held + weight > self._capacity:
-                if self._staff.asleep:
-                    self._staff.wake()
-                event.clear()
-                self._clock.wait(event, _BLOCKED_LOOK_S)
+        Args:
+            timeout_millis: How long to wait; the call ends at most 250 ms later, whatever disk and backend do.
+        """
+        return self._staff.flush([self], timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000) -> FlushResult:
+        """Flush; the pipeline itself lives on for other tracers, and for spans that end late."""
+        return self.flush(timeout_millis)
+
+    def goal(self, *, give_up: bool) -> Goal:
+        """Begin a flush."""
+        return _PipelineGoal(self, give_up=give_up)
+
+    @property
+    def keeps_in(self) -> str:
+        """Where spans wait, for people."""
+        if not self.settings.spool:
+            return "memory"
+        return str(self.settings.spool_dir or _default_spool())
+
+    @property
+    def _full_for(self) -> DropReason:
+        return self.spool.trouble or DropReason.QUEUE_FULL
 
     # -- on the spooler thread ------------------------------------------------------------------
 
-    @property
-    def has_queued(self) -> bool:
-        """Whether spans wait to be encoded."""
-        return bool(self._queue)
-
     def drain(self, wait_s: float = -1) -> None:
-        """Encode and keep what is queued now, in slices between which other threads run.
-
-        Args:
-            wait_s: Seconds to wait for another drain to end; for ever if negative.
-        """
+        """Encode and keep what is queued now, in slices between which other threads run."""
         if not self._draining.acquire(timeout=wait_s):
             return
         try:
@@ -300,7 +223,7 @@ class Pipeline:
         todo = len(self._queue)
         while todo > 0:
             todo -= self._drain_slice(todo)
-            time.sleep(0)  # gives the interpreter to a thread that waits for it
+            self._clock.sleep(_YIELD_S)
         if not self._queue and not self.spool.memory_bytes:
             # Weights are estimates, and may differ between the two times they are asked for.
             self._held = 0
@@ -311,11 +234,11 @@ class Pipeline:
 
     def _drain_slice(self, todo: int) -> int:
         spans: list[ReadableSpan] = []
-        parcel: _Parcel | None = None
+        parcel: Parcel | None = None
         weight = 0
         while parcel is None and len(spans) < min(todo, self._slice_spans) and weight < _SLICE_BYTES:
             item = self._queue.popleft()
-            if isinstance(item, _Parcel):
+            if isinstance(item, Parcel):
                 parcel = item
                 weight += item.weight
             else:
@@ -325,7 +248,7 @@ class Pipeline:
             self._keep_spans(spans)
         if parcel is not None:
             self._keep_parcel(parcel)
-        self._held = max(0, self._held - weight)
+        self._charge(-weight)
         return len(spans) + (parcel is not None)
 
     def _keep_spans(self, spans: Sequence[ReadableSpan]) -> None:
@@ -338,10 +261,10 @@ class Pipeline:
             return
         self._keep(RecordKind.SPANS, payload, len(spans))
 
-    def _keep_parcel(self, parcel: _Parcel) -> None:
+    def _keep_parcel(self, parcel: Parcel) -> None:
         self._parcels -= 1
         with guard("make a request to the REST API"):
-            self._keep(parcel.kind, parcel.make(), 0)
+            self._keep(RecordKind(parcel.kind), parcel.make(), 0)
 
     def _keep(self, kind: RecordKind, payload: bytes, spans: int) -> None:
         self.spool.append(kind, payload, spans)
@@ -359,8 +282,16 @@ class Pipeline:
         if earlier:
             self._staff.call_sender()
 
-    def _charge(self, size: int) -> None:
-        self._held = max(0, self._held + size)
+    # -- on the fsync thread ----------------------------------------------------------------------
+
+    @property
+    def unsynced(self) -> bool:
+        """Whether records on disk could be lost with the power."""
+        return self.spool.unsynced
+
+    def sync(self) -> None:
+        """Make them safe, as far as the disk obeys."""
+        self.spool.sync()
 
     # -- on a sender's thread -------------------------------------------------------------------
 
@@ -381,6 +312,11 @@ class Pipeline:
             ):
                 return self.delivery.not_before
             return None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the last request was answered well."""
+        return self.delivery.proven
 
     def send(self) -> None:
         """Send one request, or look for what the dead left; for one thread at a time."""
@@ -405,26 +341,6 @@ class Pipeline:
             with self._agenda:
                 self._inherit_at = None if self._inherit_at is None else self._clock.monotonic() + _INHERIT_AGAIN_S
 
-    # -- what became of spans -----------------------------------------------------------------
-
-    def statistics(self) -> Statistics:
-        """Return the counters of all spans finished for this destination."""
-        return self.ledger.snapshot(len(self._queue) - self._parcels)
-
-    def flush(self, timeout_millis: float = 30_000) -> FlushResult:
-        """Have everything finished so far written, synced and delivered; returns when it is or when time is up.
-
-        A backend that is not running or not usable is not waited for: then spans that are safe on disk are enough.
-
-        Args:
-            timeout_millis: How long to wait; the call ends at most 250 ms later, whatever disk and backend do.
-        """
-        return self._staff.flush([self], timeout_millis)
-
-    def shutdown(self, timeout_millis: float = 30_000) -> FlushResult:
-        """Flush; the pipeline itself lives on for other tracers, and for spans that end late."""
-        return self.flush(timeout_millis)
-
     def hurry(self, *, attempt: bool) -> None:
         """Send soon: with *attempt* once at once, and with short pauses from now until `relax`."""
         with self._agenda:
@@ -439,28 +355,48 @@ class Pipeline:
         with self._agenda:
             self._haste -= 1
 
-    def account(self) -> tuple[int, int]:
-        """Return how many spans were delivered and lost since the last call."""
-        now = self.ledger.snapshot()
-        with self._agenda:
-            before, self._flushed = self._flushed, now
-        return now.delivered - before.delivered, now.lost - before.lost
 
+class _PipelineGoal(Goal):
+    """Everything finished before now, delivered or safe on disk."""
 
-def weigh(span: ReadableSpan) -> int:
-    """Estimate the bytes that *span* keeps in memory: its own word for it, or the length of its texts."""
-    weight = getattr(span, "weight", None)
-    if isinstance(weight, int):
-        return weight
-    attributes = span.attributes
-    if not attributes:
-        return _BARE_SPAN_BYTES
-    return _BARE_SPAN_BYTES + sum([len(value) if isinstance(value, str) else 32 for value in attributes.values()])
+    def __init__(self, pipeline: Pipeline, *, give_up: bool) -> None:
+        self._pipeline = pipeline
+        self._give_up = give_up
+        self._drain = pipeline.drains_begun + 1
+        self._marks: list[tuple[OwnShelf, int]] = []
+        self._setbacks = 0
 
+    def is_drained(self) -> bool:
+        # A drain that began after the flush has seen every span that was finished before it.
+        return self._pipeline.drains_done >= self._drain
 
-def is_export_thread() -> bool:
-    """Whether this is a thread of the export, which must never wait for itself."""
-    return threading.current_thread().name.startswith(THREAD_PREFIX)
+    def set(self) -> None:
+        self._marks = [(shelf, shelf.appended) for shelf in self._pipeline.spool.own]
+        self._setbacks = self._pipeline.delivery.setbacks
+        self._pipeline.hurry(attempt=self._pipeline.spool.waiting > 0)
+
+    def relax(self) -> None:
+        self._pipeline.relax()
+
+    def is_settled(self) -> bool:
+        if all(shelf.settled >= mark for shelf, mark in self._marks):
+            return True
+        delivery = self._pipeline.delivery
+        in_vain = delivery.setbacks > self._setbacks and (self._give_up or delivery.absent)
+        return in_vain and self._is_safe()
+
+    def result(self, elapsed: float) -> FlushResult:
+        statistics = self._pipeline.statistics()
+        delivered, lost = self._pipeline.account()
+        complete = self.is_drained() and self._is_safe() and not lost
+        return FlushResult(complete, delivered, statistics.spooled, lost, statistics.in_memory, elapsed)
+
+    def _is_safe(self) -> bool:
+        """Whether every record is delivered, or on disk and synced."""
+        return all(
+            shelf.settled >= mark or (shelf.place is Place.SPOOL and shelf.synced >= mark)
+            for shelf, mark in self._marks
+        )
 
 
 def _address(destination: Destination) -> str:
@@ -469,10 +405,6 @@ def _address(destination: Destination) -> str:
         return "the backend on this machine"
     parts = urlsplit(destination.traces_url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}" if parts.hostname else "an unusable address"
-
-
-def _kept_in(settings: PipelineSettings) -> str:
-    return str(settings.spool_dir or _default_spool()) if settings.spool else "memory"
 
 
 def _default_spool() -> Path:

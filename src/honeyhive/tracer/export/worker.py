@@ -19,11 +19,14 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.destination import Destination
 from honeyhive.tracer.export.flush import Flush
-from honeyhive.tracer.export.pipeline import THREAD_PREFIX, Bell, Pipeline, PipelineSettings
+from honeyhive.tracer.export.foreign import ExporterQueue
+from honeyhive.tracer.export.intake import THREAD_PREFIX, Bell, Outlet
+from honeyhive.tracer.export.pipeline import Pipeline, PipelineSettings
 from honeyhive.tracer.export.sender import HttpSender, LocalSender, Muted, Sender, Transport
 from honeyhive.tracer.export.spool import Storage
 from honeyhive.tracer.export.statistics import FlushResult, Statistics
@@ -85,6 +88,7 @@ class Worker(Renewable):
         self._storage = storage
         self._random = random
         self._pipelines: dict[tuple[object, ...], Pipeline] = {}
+        self._outlets: list[Outlet] = []
         self._breakers: dict[str, CircuitBreaker] = {}
         self._begin()
         renew_after_fork(self)
@@ -96,7 +100,7 @@ class Worker(Renewable):
         self._lock = threading.RLock()
         # Keeps "one sender per pipeline", and wakes senders; re-entrant because a signal handler may flush.
         self._counter = threading.Condition(threading.RLock())
-        self._served: set[Pipeline] = set()
+        self._served: set[Outlet] = set()
         self._senders = 0
         self._idle_senders = 0
         self._running = False
@@ -113,10 +117,10 @@ class Worker(Renewable):
     def renew(self) -> None:
         """In a forked child: no threads, no connections, empty queues, fresh locks; the parent's files stay its own."""
         self._begin()
-        for pipeline in tuple(self._pipelines.values()):
-            pipeline.renew()
+        for outlet in self._outlets:
+            outlet.renew()
 
-    # -- pipelines ------------------------------------------------------------------------------
+    # -- outlets ------------------------------------------------------------------------------
 
     def pipeline(
         self, destination: Destination, settings: PipelineSettings | None = None, redactor: Redactor | None = None
@@ -128,11 +132,24 @@ class Worker(Renewable):
             pipeline = self._pipelines.get(key)
             if pipeline is None:
                 pipeline = self._pipelines[key] = self._make_pipeline(destination, settings, redactor)
+                self._outlets.append(pipeline)
             return pipeline
+
+    def exporter_queue(self, exporter: SpanExporter, settings: PipelineSettings) -> ExporterQueue:
+        """Make a queue in front of somebody else's *exporter*."""
+        queue = ExporterQueue(exporter, settings, staff=self, clock=self._clock)
+        with self._lock:
+            self._outlets.append(queue)
+        return queue
 
     def statistics(self) -> Statistics:
         """Sum up the counters of all pipelines."""
-        return reduce(add, (pipeline.statistics() for pipeline in self._all()), Statistics())
+        return reduce(add, [outlet.statistics() for outlet in self.outlets], Statistics())
+
+    @property
+    def outlets(self) -> Sequence[Outlet]:
+        """Whatever is served now."""
+        return tuple(self._outlets)
 
     def _make_pipeline(
         self, destination: Destination, settings: PipelineSettings, redactor: Redactor | None
@@ -166,10 +183,7 @@ class Worker(Renewable):
                 self._transport = self._make_transport()
             return self._transport
 
-    def _all(self) -> tuple[Pipeline, ...]:
-        return tuple(self._pipelines.values())
-
-    # -- calls from pipelines -------------------------------------------------------------------
+    # -- calls from outlets -------------------------------------------------------------------
 
     def wake(self) -> None:
         """Have the queues drained, within 20 ms; starts the threads with the first record."""
@@ -189,15 +203,15 @@ class Worker(Renewable):
                 self._hire_sender()
             self._counter.notify_all()
 
-    def flush(self, pipelines: Sequence[Pipeline], timeout_millis: float, *, give_up: bool = False) -> FlushResult:
-        """Drain, sync and send what *pipelines* hold now.
+    def flush(self, outlets: Sequence[Outlet], timeout_millis: float, *, give_up: bool = False) -> FlushResult:
+        """Drain, sync and send what *outlets* hold now.
 
         Args:
-            pipelines: Whose spans.
+            outlets: Whose spans.
             timeout_millis: How long to wait.
             give_up: Be content with spans on disk once a fresh attempt to send them has failed.
         """
-        flush = Flush(pipelines, give_up=give_up, clock=self._clock)
+        flush = Flush(outlets, give_up=give_up, clock=self._clock)
         deadline = self._clock.monotonic() + max(0.0, timeout_millis) / 1000
         with self.progress.listening() as event:
             self._wait(event, deadline, flush.is_drained, self._hurry_spooler)
@@ -268,7 +282,7 @@ class Worker(Renewable):
         while not self._late:
             self.asleep = True
             # Looked at after the flag is set: a span that came before it is seen here, one after it wakes us.
-            if not any(pipeline.has_queued for pipeline in self._all()):
+            if not any(outlet.has_queued for outlet in self.outlets):
                 self._wake.wait()
             self.asleep = False
             self._wake.clear()
@@ -277,10 +291,10 @@ class Worker(Renewable):
             self._drain_all()
 
     def _drain_all(self) -> None:
-        for pipeline in self._all():
+        for outlet in self.outlets:
             with guard("drain a queue"):
-                pipeline.drain()
-        if any(pipeline.spool.unsynced for pipeline in self._all()):
+                outlet.drain()
+        if any(outlet.unsynced for outlet in self.outlets):
             self._dirty.set()
 
     def _sync(self) -> None:
@@ -293,51 +307,51 @@ class Worker(Renewable):
             self._sync_all()
 
     def _sync_all(self) -> None:
-        for pipeline in self._all():
+        for outlet in self.outlets:
             with guard("sync a spool"):
-                pipeline.spool.sync()
+                outlet.sync()
         self.progress.ring()
 
     def _send(self) -> None:
         """Send what is due: a sender's thread."""
         while True:
-            pipeline = self._claim()
+            outlet = self._claim()
             try:
-                pipeline.send()
+                outlet.send()
             finally:
-                self._release(pipeline)
+                self._release(outlet)
 
-    def _claim(self) -> Pipeline:
-        """Wait for the pipeline that has been due for longest, and take it."""
+    def _claim(self) -> Outlet:
+        """Wait for the outlet that has been due for longest, and take it."""
         with self._counter:
             while True:
-                pipeline, due = self._next_due()
+                outlet, due = self._next_due()
                 left = None if due is None else due - self._clock.monotonic()
-                if pipeline is not None and left is not None and left <= 0:
-                    self._served.add(pipeline)
-                    return pipeline
+                if outlet is not None and left is not None and left <= 0:
+                    self._served.add(outlet)
+                    return outlet
                 self._idle_senders += 1
                 try:
                     self._counter.wait(left)
                 finally:
                     self._idle_senders -= 1
 
-    def _next_due(self) -> tuple[Pipeline | None, float | None]:
-        first: Pipeline | None = None
+    def _next_due(self) -> tuple[Outlet | None, float | None]:
+        first: Outlet | None = None
         earliest: float | None = None
-        unproven = sum(not pipeline.delivery.proven for pipeline in self._served)
-        for pipeline in self._all():
+        unproven = sum(not outlet.is_proven for outlet in self._served)
+        for outlet in self.outlets:
             # One sender is kept for destinations that answer, so that no number of hanging ones stops them.
-            if pipeline in self._served or (unproven >= _MOST_SENDERS_FOR_UNPROVEN and not pipeline.delivery.proven):
+            if outlet in self._served or (unproven >= _MOST_SENDERS_FOR_UNPROVEN and not outlet.is_proven):
                 continue
-            due = pipeline.due()
+            due = outlet.due()
             if due is not None and (earliest is None or due < earliest):
-                first, earliest = pipeline, due
+                first, earliest = outlet, due
         return first, earliest
 
-    def _release(self, pipeline: Pipeline) -> None:
+    def _release(self, outlet: Outlet) -> None:
         with self._counter:
-            self._served.discard(pipeline)
+            self._served.discard(outlet)
             self._counter.notify_all()
 
     # -- without threads ------------------------------------------------------------------------
@@ -347,14 +361,14 @@ class Worker(Renewable):
         with _unobserved():
             self._drain_all()
             self._sync_all()
-            pipeline, due = self._next_due()
+            outlet, due = self._next_due()
             now = self._clock.monotonic()
-            if pipeline is None or due is None:
+            if outlet is None or due is None:
                 self._clock.wait(event, min(left_s, _GATHER_S))
             elif due > now:
                 self._clock.sleep(min(left_s, due - now))
             else:
-                pipeline.send()
+                outlet.send()
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -363,8 +377,8 @@ class Worker(Renewable):
         if self._exiting:
             return
         self._exiting = True
-        if self._running or any(pipeline.has_queued for pipeline in self._all()):
-            self.flush(self._all(), _EXIT_MILLIS, give_up=True)
+        if self._running or any(outlet.has_spans_queued for outlet in self.outlets):
+            self.flush(self.outlets, _EXIT_MILLIS, give_up=True)
             self._say_what_is_left()
         self._late = True
         self.asleep = True
@@ -375,10 +389,10 @@ class Worker(Renewable):
         started = self._clock.monotonic()
         left_s = self._late_budget_s
         with guard("keep a late span"), _unobserved():
-            for pipeline in self._all():
-                pipeline.drain(wait_s=max(0.01, min(left_s, 0.1)))
+            for outlet in self.outlets:
+                outlet.drain(wait_s=max(0.01, min(left_s, 0.1)))
             if left_s > 0 and threading.current_thread() is threading.main_thread():
-                self.flush(self._all(), left_s * 1000, give_up=True)
+                self.flush(self.outlets, left_s * 1000, give_up=True)
         self._late_budget_s -= self._clock.monotonic() - started
 
     def _say_what_is_left(self) -> None:
@@ -389,7 +403,7 @@ class Worker(Renewable):
                 _logger.warning(
                     "honeyhive: %d spans kept in %s; they are sent at next start or with `honeyhive spool send`.",
                     totals.spooled,
-                    next(iter({pipeline.reporter.kept_in for pipeline in self._all()}), "the spool"),
+                    next(iter({outlet.keeps_in for outlet in self.outlets}), "the spool"),
                 )
             if totals.lost or totals.in_memory:
                 _logger.warning("honeyhive: %d spans were lost in this process.", totals.lost + kept - totals.spooled)
@@ -417,7 +431,7 @@ def _observed_by_nobody(work: Callable[[], None]) -> Callable[[], None]:
 @contextmanager
 def _unobserved() -> Iterator[None]:
     """Keep instrumentations from making spans of our own work, which would never end."""
-    token = otel_context.attach(otel_context.set_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY, True))  # noqa: SLF001
+    token = otel_context.attach(otel_context.set_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY, True))
     try:
         yield
     finally:
@@ -450,4 +464,4 @@ def process_statistics() -> Statistics:
 def flush_all(timeout_millis: float = 30_000) -> FlushResult:
     """Flush every pipeline of this process, side by side, within one time."""
     worker = process_worker()
-    return worker.flush(worker._all(), timeout_millis)  # noqa: SLF001 -- this module's own class
+    return worker.flush(worker.outlets, timeout_millis)

@@ -1,0 +1,291 @@
+"""Where finished spans come in: the only part of the export that runs on the threads of the host program.
+
+An intake is a queue bounded in bytes. `Intake.finished` appends to a deque and is done; everything else happens on
+the threads of the process's one worker, to which every intake is an `Outlet`.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal, Protocol
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from honeyhive.tracer.export.statistics import DropReason, FlushResult, Ledger, Statistics
+from honeyhive.utils.clock import Clock
+
+__all__ = ["Bell", "Goal", "Intake", "Outlet", "Parcel", "Staff", "is_export_thread", "weigh"]
+
+THREAD_PREFIX = "honeyhive-"
+
+_BARE_SPAN_BYTES = 600
+_BLOCKED_LOOK_S = 0.05
+
+
+class Goal(ABC):
+    """What one outlet has to reach before a flush is done."""
+
+    @abstractmethod
+    def is_drained(self) -> bool:
+        """Whether every span finished before the flush has left its queue."""
+
+    @abstractmethod
+    def set(self) -> None:
+        """Note, once drained, what has to get where, and have it sent at once and with short pauses."""
+
+    @abstractmethod
+    def is_settled(self) -> bool:
+        """Whether there is nothing left to wait for."""
+
+    @abstractmethod
+    def relax(self) -> None:
+        """End the haste that `set` began; runs in any case."""
+
+    @abstractmethod
+    def result(self, elapsed: float) -> FlushResult:
+        """Say what was achieved by now; *elapsed* is in seconds."""
+
+
+class Outlet(ABC):
+    """What the worker serves: a queue to drain, perhaps something to sync, something to send."""
+
+    @property
+    @abstractmethod
+    def has_queued(self) -> bool:
+        """Whether something waits for `drain`."""
+
+    @property
+    @abstractmethod
+    def has_spans_queued(self) -> bool:
+        """Whether spans are among it."""
+
+    @abstractmethod
+    def drain(self, wait_s: float = -1) -> None:
+        """Bring what is queued now a step further; on the spooler thread.
+
+        Args:
+            wait_s: Seconds to wait for another drain to end; for ever if negative.
+        """
+
+    @property
+    @abstractmethod
+    def unsynced(self) -> bool:
+        """Whether records on disk could be lost with the power."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Make them safe; on the fsync thread."""
+
+    @abstractmethod
+    def due(self) -> float | None:
+        """When a sender should come, on the monotonic clock; ``None`` if there is no need of one."""
+
+    @abstractmethod
+    def send(self) -> None:
+        """Make one request; on a sender's thread, one at a time."""
+
+    @property
+    @abstractmethod
+    def is_proven(self) -> bool:
+        """Whether the last request was answered well."""
+
+    @property
+    @abstractmethod
+    def keeps_in(self) -> str:
+        """Where spans wait, for people."""
+
+    @abstractmethod
+    def goal(self, *, give_up: bool) -> Goal:
+        """Begin a flush; with *give_up*, spans on disk are enough once a fresh attempt to send them has failed."""
+
+    @abstractmethod
+    def statistics(self) -> Statistics:
+        """Return the counters of all spans finished here."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """In a forked child: begin anew, empty."""
+
+
+class Staff(Protocol):
+    """What an outlet needs of the worker."""
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the spooler thread must be woken to look at its queues."""
+
+    @property
+    def progress(self) -> Bell:
+        """Rung whenever spans have got further."""
+
+    def wake(self) -> None:
+        """Have the queues drained, within 20 ms."""
+
+    def call_sender(self) -> None:
+        """Have the senders look at what is due."""
+
+    def flush(self, outlets: Sequence[Outlet], timeout_millis: float) -> FlushResult:
+        """Drain, sync and send what *outlets* hold now."""
+
+
+class Bell:
+    """Wakes everybody who waits for something to have changed."""
+
+    def __init__(self) -> None:
+        self._events: list[threading.Event] = []
+
+    def ring(self) -> None:
+        """Wake them."""
+        for event in tuple(self._events):
+            event.set()
+
+    @contextmanager
+    def listening(self) -> Iterator[threading.Event]:
+        """Lend an event that is set at each ring; clear it before looking at what may have changed."""
+        event = threading.Event()
+        self._events.append(event)
+        try:
+            yield event
+        finally:
+            self._events.remove(event)
+
+
+class Parcel:
+    """Something other than a span that takes the same way; made by ``make()`` when its turn comes."""
+
+    __slots__ = ("kind", "make", "weight")
+
+    def __init__(self, kind: int, make: Callable[[], bytes], weight: int) -> None:
+        self.kind = kind
+        self.make = make
+        self.weight = weight
+
+
+class Intake(Outlet):
+    """A queue of finished spans, bounded in estimated bytes.
+
+    Args:
+        staff: The worker that serves it.
+        capacity: Bytes that may be held.
+        pressure: With a full queue: drop the newest span and count it, or make the caller wait.
+        clock: Paces the waiting.
+    """
+
+    def __init__(self, staff: Staff, *, capacity: int, pressure: Literal["drop", "block"], clock: Clock) -> None:
+        self.ledger = Ledger()
+        self._staff = staff
+        self._capacity = capacity
+        self._blocks = pressure == "block"
+        self._clock = clock
+        self._queue: deque[ReadableSpan | Parcel] = deque()
+        self._enqueue = self._queue.append
+        self._held = 0
+        self._parcels = 0
+        self._accounted = Statistics()
+
+    def renew(self) -> None:
+        """Begin anew, empty, with fresh locks."""
+        self._queue.clear()
+        self._held = 0
+        self._parcels = 0
+        self._accounted = Statistics()
+        self.ledger.renew()
+
+    # -- on the host's threads ----------------------------------------------------------------
+
+    def finished(self, span: ReadableSpan) -> None:
+        """Take a span that has ended. Never raises, and never blocks unless ``pressure`` says so."""
+        try:
+            weight: int = span.weight  # type: ignore[attr-defined]  # our own spans know theirs
+        except AttributeError:
+            weight = weigh(span)
+        # No call comes between reading and writing the sum, so no thread can come between either.
+        held = self._held + weight
+        if held > self._capacity:
+            self._overflow(span, weight)
+            return
+        self._held = held
+        self._enqueue(span)
+        if self._staff.asleep:
+            self._staff.wake()
+
+    def refuse(self, count: int, reason: DropReason) -> None:
+        """Count *count* finished spans that are not to be sent."""
+        self.ledger.refuse(count, reason)
+
+    def statistics(self) -> Statistics:
+        """Return the counters of all spans finished here."""
+        return self.ledger.snapshot(len(self._queue) - self._parcels)
+
+    def account(self) -> tuple[int, int]:
+        """Return how many spans were delivered and lost since the last call."""
+        now = self.ledger.snapshot()
+        before, self._accounted = self._accounted, now
+        return now.delivered - before.delivered, now.lost - before.lost
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether something waits to be drained."""
+        return bool(self._queue)
+
+    @property
+    def has_spans_queued(self) -> bool:
+        """Whether spans wait to be drained."""
+        return len(self._queue) > self._parcels
+
+    @property
+    def _full_for(self) -> DropReason:
+        """What to count a span as that finds no room."""
+        return DropReason.QUEUE_FULL
+
+    def _post(self, parcel: Parcel) -> bool:
+        """Queue *parcel*, if there is room."""
+        if self._held + parcel.weight > self._capacity:
+            return False
+        self._held += parcel.weight
+        self._parcels += 1
+        self._enqueue(parcel)
+        return True
+
+    def _charge(self, size: int) -> None:
+        """Count *size* bytes more as held, or fewer if it is negative."""
+        self._held = max(0, self._held + size)
+
+    def _overflow(self, span: ReadableSpan, weight: int) -> None:
+        if self._blocks and not is_export_thread():
+            self._wait_for_room(weight)
+            self._held += weight
+            self._enqueue(span)
+        else:
+            self.ledger.refuse(1, self._full_for)
+        if self._staff.asleep:
+            self._staff.wake()
+
+    def _wait_for_room(self, weight: int) -> None:
+        """Return when there is room, or nothing left whose going could make any."""
+        with self._staff.progress.listening() as event:
+            while self._held and self._held + weight > self._capacity:
+                if self._staff.asleep:
+                    self._staff.wake()
+                event.clear()
+                self._clock.wait(event, _BLOCKED_LOOK_S)
+
+
+def weigh(span: ReadableSpan) -> int:
+    """Estimate the bytes that *span* keeps in memory: its own word for it, or the length of its texts."""
+    weight = getattr(span, "weight", None)
+    if isinstance(weight, int):
+        return weight
+    attributes = span.attributes
+    if not attributes:
+        return _BARE_SPAN_BYTES
+    return _BARE_SPAN_BYTES + sum([len(value) if isinstance(value, str) else 32 for value in attributes.values()])
+
+
+def is_export_thread() -> bool:
+    """Whether this is a thread of the export, which must never wait for itself."""
+    return threading.current_thread().name.startswith(THREAD_PREFIX)
