@@ -69,6 +69,7 @@ class APIError(HoneyHiveError):
         status_code: The HTTP status, or ``None`` when no answer came.
         server_message: What the service said, at most 2,000 characters.
         request_id: The service's own id of the request, when it gave one.
+        retry_after_s: Seconds to wait before asking again, from the ``Retry-After`` header, or ``None``.
     """
 
     def __init__(
@@ -78,11 +79,13 @@ class APIError(HoneyHiveError):
         status_code: int | None = None,
         server_message: str | None = None,
         request_id: str | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.server_message = server_message
         self.request_id = request_id
+        self.retry_after_s = retry_after_s
 
 
 class APIConnectionError(APIError):
@@ -106,23 +109,7 @@ class InvalidRequestError(APIError):
 
 
 class RateLimitError(APIError):
-    """The service asks for fewer requests (429).
-
-    Attributes:
-        retry_after_s: Seconds to wait, from the ``Retry-After`` header, or ``None``.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int | None = 429,
-        server_message: str | None = None,
-        request_id: str | None = None,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(message, status_code=status_code, server_message=server_message, request_id=request_id)
-        self.retry_after_s = retry_after_s
+    """The service asks for fewer requests (429); ``retry_after_s`` says when to come back."""
 
 
 class CircuitOpenError(APIError):

@@ -6,16 +6,35 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.api.client import HoneyHive
+    from honeyhive.api.degrade import CallStatistics
     from honeyhive.api.pool import ConnectionPool
+    from honeyhive.api.resources import EventsAPI, SessionsAPI
     from honeyhive.api.transport import Reply, Request, Transport
+    from honeyhive.exceptions import MissingApiKeyError
 
-__all__ = ["ConnectionPool", "Reply", "Request", "Transport"]
+__all__ = [
+    "CallStatistics",
+    "ConnectionPool",
+    "EventsAPI",
+    "HoneyHive",
+    "MissingApiKeyError",
+    "Reply",
+    "Request",
+    "SessionsAPI",
+    "Transport",
+]
 
 _MODULES = {
-    "ConnectionPool": "pool",
-    "Reply": "transport",
-    "Request": "transport",
-    "Transport": "transport",
+    "CallStatistics": "honeyhive.api.degrade",
+    "ConnectionPool": "honeyhive.api.pool",
+    "EventsAPI": "honeyhive.api.resources",
+    "HoneyHive": "honeyhive.api.client",
+    "MissingApiKeyError": "honeyhive.exceptions",
+    "Reply": "honeyhive.api.transport",
+    "Request": "honeyhive.api.transport",
+    "SessionsAPI": "honeyhive.api.resources",
+    "Transport": "honeyhive.api.transport",
 }
 
 
@@ -23,7 +42,7 @@ def __getattr__(name: str) -> object:
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module 'honeyhive.api' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"honeyhive.api.{module}"), name)
+    value = getattr(importlib.import_module(module), name)
     globals()[name] = value
     return value
 

@@ -1,1 +1,70 @@
-"""(being built)"""
+"""What the data is: events and sessions as the REST interface speaks of them.
+
+Names are looked up on first use: traced programs import ``EventType`` from here and must not pay for pydantic.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from honeyhive.models.event_type import EventType
+    from honeyhive.models.events import (
+        CreateEventRequest,
+        Event,
+        EventExportRequest,
+        EventExportResponse,
+        EventFilter,
+        FilterFieldType,
+        FilterOperator,
+        GetEventsResponse,
+        PostEventBatchRequest,
+        PostEventBatchResponse,
+        PostEventRequest,
+        PostEventResponse,
+        SessionProperties,
+        UpdateEventRequest,
+    )
+    from honeyhive.models.sessions import PostSessionStartResponse, SessionStartRequest
+    from honeyhive.models.tracing import TracingParams
+
+__all__ = [
+    "CreateEventRequest",
+    "Event",
+    "EventExportRequest",
+    "EventExportResponse",
+    "EventFilter",
+    "EventType",
+    "FilterFieldType",
+    "FilterOperator",
+    "GetEventsResponse",
+    "PostEventBatchRequest",
+    "PostEventBatchResponse",
+    "PostEventRequest",
+    "PostEventResponse",
+    "PostSessionStartResponse",
+    "SessionProperties",
+    "SessionStartRequest",
+    "TracingParams",
+    "UpdateEventRequest",
+]
+
+_OTHER_MODULES = {
+    "EventType": "event_type",
+    "PostSessionStartResponse": "sessions",
+    "SessionStartRequest": "sessions",
+    "TracingParams": "tracing",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'honeyhive.models' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"honeyhive.models.{_OTHER_MODULES.get(name, 'events')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

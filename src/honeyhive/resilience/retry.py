@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 LONGEST_RETRY_AFTER_S = 300.0
 
+# Neither the host program's random.seed() nor a fork may make what failed together come back together.
+_randomness = random.SystemRandom().random
+
 
 class RetryOptions(TypedDict, total=False):
     """The keywords of ``retry``: the fields of ``RetryPolicy`` and the collaborators of its drivers."""
@@ -79,7 +82,7 @@ class RetryPolicy:
         if not _are_error_classes(self.exceptions):
             raise TypeError(f"exceptions is {self.exceptions!r}; write a tuple of Exception classes, as (OSError,)")
 
-    def delays(self, randomness: Callable[[], float] = random.random) -> Iterator[float]:
+    def delays(self, randomness: Callable[[], float] = _randomness) -> Iterator[float]:
         """Yield the pause before each further try, in seconds; one fewer than there are attempts.
 
         Args:
@@ -93,7 +96,7 @@ class RetryPolicy:
             longest = min(self.max_delay, longest * self.backoff_factor)
             made += 1
 
-    def begin(self, clock: Clock, randomness: Callable[[], float] = random.random) -> Attempts:
+    def begin(self, clock: Clock, randomness: Callable[[], float] = _randomness) -> Attempts:
         """Start following one operation; its first try is now."""
         return Attempts(self, clock, randomness)
 
@@ -103,7 +106,7 @@ class Attempts:
 
     __slots__ = ("_clock", "_delays", "_policy", "_started", "number")
 
-    def __init__(self, policy: RetryPolicy, clock: Clock, randomness: Callable[[], float] = random.random) -> None:
+    def __init__(self, policy: RetryPolicy, clock: Clock, randomness: Callable[[], float] = _randomness) -> None:
         self._policy = policy
         self._clock = clock
         self._delays = policy.delays(randomness)
