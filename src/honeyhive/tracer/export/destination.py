@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from honeyhive.config import Backend, BackendKind
 from honeyhive.models.wire import LOCAL, destination_id
 
 __all__ = ["Destination"]
@@ -57,6 +58,20 @@ class Destination:
     def unusable(cls, traces_url: str, *, key: str = "", headers: Mapping[str, str] = _NO_HEADERS) -> Destination:
         """Describe an endpoint that cannot be used as it is configured: its spans are kept, not sent."""
         return cls(_identity(traces_url, key, headers), usable=False)
+
+    @classmethod
+    def of(cls, backend: Backend) -> Destination:
+        """Describe the backend that the settings chose."""
+        if backend.kind is BackendKind.LOCAL:
+            return cls.local()
+        if backend.kind is BackendKind.NONE:
+            return cls.unusable(backend.traces_url or backend.base_url, key=backend.key)
+        return cls.remote(
+            backend.traces_url,
+            key=backend.key,
+            headers=backend.headers,
+            rest_url=backend.base_url if backend.speaks_rest else "",
+        )
 
     @property
     def is_local(self) -> bool:

@@ -156,14 +156,14 @@ class Pipeline(Intake):
         """Whether REST records can be sent to the destination."""
         return self.destination.is_local or bool(self.destination.rest_url)
 
-    def submit(self, kind: RecordKind, make: Callable[[], bytes], *, weight: int = 1024, at_once: bool = True) -> bool:
+    def submit(self, kind: RecordKind, make: Callable[[], bytes], *, weight: int = 1024, wake: bool = True) -> bool:
         """Take something other than a span, in line with the spans finished before it.
 
         Args:
             kind: What *make* returns.
             make: Makes the payload, later, on the spooler thread.
             weight: Bytes it is estimated to take until then.
-            at_once: False lets it wait in memory for the next span or flush.
+            wake: False lets it wait in memory for the next span or flush.
 
         Returns:
             False if there is no room, or no address that takes this kind.
@@ -172,7 +172,7 @@ class Pipeline(Intake):
             return False
         if not self._post(Parcel(kind, make, weight)):
             return False
-        if at_once and self._staff.asleep:
+        if wake and self._staff.asleep:
             self._staff.wake()
         return True
 
