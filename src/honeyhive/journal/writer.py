@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from honeyhive.exceptions import JournalError, JournalFullError, JournalLockedError
@@ -293,17 +293,21 @@ class Journal(JournalInterface):
         with self._acknowledge_lock:
             with self._lock:
                 self._check_open()
-                upto = [segment for segment in self._segments if segment.name <= position.segment]
+                upto = [
+                    segment
+                    for segment in self._segments
+                    if segment.name <= position.segment and segment.acknowledged < segment.end
+                ]
             for segment in upto:
                 through = None if segment.name < position.segment else position.offset
                 passed += self._acknowledge_segment(segment, through)
         return passed
 
     def _acknowledge_segment(self, segment: Segment, offset: int | None) -> int:
-        with self._use(segment) as there:
+        with told_as_journal_error(f"read {self._folder.segment(segment.name)}"), self._use(segment) as there:
             if not there:
                 return 0
-            with told_as_journal_error(f"read {self._folder.segment(segment.name)}"), self._lock:
+            with self._lock:
                 before = segment.acknowledged
                 passed = segment.acknowledge(segment.end if offset is None else segment.index.end_of(offset))
                 cursor = segment.acknowledged
@@ -385,17 +389,20 @@ class Journal(JournalInterface):
 
     def _take_over(self) -> None:
         """Become the one writer of a kept log and take in the segments of earlier lives."""
-        with told_as_journal_error(f"open the log {self._folder.path}"):
-            self._owner_fd = self._files.open_append(self._folder.owner_lock())
-            if not self._files.lock(self._owner_fd):
-                self._files.close(self._owner_fd)
+        with told_as_journal_error(f"open the log {self._folder.path}"), ExitStack() as unless_done:
+            fd = self._files.open_append(self._folder.owner_lock())
+            unless_done.callback(self._files.close, fd)
+            if not self._files.lock(fd):
                 raise JournalLockedError(f"another process is writing the log in {self._folder.path}")
-            for name in self._folder.names(self._prefix):
-                end = self._files.lstat(self._folder.segment(name)).st_size
-                segment = Segment(self._folder, name, None, end=end)
-                segment.acknowledged = min(self._folder.read_cursor(name), end)
-                self._segments.append(segment)
-                self._own_bytes += end
+            self._segments = [self._earlier_segment(name) for name in self._folder.names(self._prefix)]
+            self._own_bytes = sum(segment.end for segment in self._segments)
+            self._owner_fd = fd
+            unless_done.pop_all()
+
+    def _earlier_segment(self, name: str) -> Segment:
+        segment = Segment(self._folder, name, None, end=self._files.lstat(self._folder.segment(name)).st_size)
+        segment.acknowledged = min(self._folder.read_cursor(name), segment.end)
+        return segment
 
     def _check_open(self) -> None:
         if self._closed:
