@@ -111,6 +111,23 @@ class InvalidRequestError(APIError):
 class RateLimitError(APIError):
     """The service asks for fewer requests (429); ``retry_after_s`` says when to come back."""
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = 429,
+        server_message: str | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            status_code=status_code,
+            server_message=server_message,
+            request_id=request_id,
+            retry_after_s=retry_after_s,
+        )
+
 
 class CircuitOpenError(APIError):
     """The call was not tried: the circuit breaker of its endpoint is open."""

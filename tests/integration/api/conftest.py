@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from honeyhive.utils.clock import Clock
+
 
 class Exchange:
     """One connection on which one request has arrived."""
@@ -24,8 +26,9 @@ class Exchange:
         self.body = body
 
     def answer(self, status: int = 200, body: bytes = b"{}", **headers: str) -> None:
-        headers = {"content-type": "application/json", "content-length": str(len(body)), **headers}
-        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        given = {name.replace("_", "-").lower(): value for name, value in headers.items()}
+        given = {"content-type": "application/json", "content-length": str(len(body)), **given}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
         self.send(f"HTTP/1.1 {status} Because\r\n{lines}\r\n".encode() + body)
 
     def send(self, data: bytes) -> None:
@@ -125,3 +128,30 @@ def closed_port() -> str:
     """The address of a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+class HandClock(Clock):
+    """A clock that only sleeping moves; it remembers every pause."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.pauses: list[float] = []
+
+    def time_ns(self) -> int:
+        return int(self.now_s * 1e9)
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now_s += seconds
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        self.sleep(timeout_s)
+        return event.is_set()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
