@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,22 +56,33 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBackend]:
 
 @pytest.fixture
 def run(backend: LocalBackend) -> Callable[..., str]:
-    """Run an example to its end and return what it printed."""
+    """Run an example to its end, silent on stderr, and return what it printed."""
 
     def run_example(name: str, **environment: str) -> str:
-        done = subprocess.run(
-            [sys.executable, EXAMPLES / name],
-            env={**backend.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=RUN_LIMIT_S,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
-        return done.stdout
+        return run_program(EXAMPLES / name, {**backend.environment, **environment})
 
     return run_example
+
+
+@pytest.fixture(scope="session")
+def run_once(backend: LocalBackend) -> Callable[[str], str]:
+    """Like ``run``, but an example that several tests read runs only once."""
+
+    @cache
+    def run_example(name: str) -> str:
+        return run_program(EXAMPLES / name, backend.environment)
+
+    return run_example
+
+
+def run_program(program: Path, environment: dict[str, str]) -> str:
+    """Run *program* to its end and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, program], env=environment, capture_output=True, text=True, timeout=RUN_LIMIT_S, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
 
 
 @pytest.fixture
