@@ -148,8 +148,11 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
     def _create_outbox(self) -> Outbox:
         if self._components.outbox is not None:
             return self._components.outbox
-        own = getattr(self._span_processor, "outbox", None)
-        return own if isinstance(own, Outbox) and self._backend.speaks_rest else NoOutbox()
+        if self._components.is_offline or not self._backend.speaks_rest:
+            return NoOutbox()
+        from honeyhive.tracer.leaving import outbox_of
+
+        return outbox_of(self._span_processor, self.settings) or NoOutbox()
 
     def _create_provider(self) -> TracerProvider:
         settings, clock = self.settings, self._components.clock

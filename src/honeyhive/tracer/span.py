@@ -36,6 +36,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from honeyhive.tracer import context as hh_context
+from honeyhive.utils.capture import captured_bytes
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -56,6 +57,7 @@ _NO_STATE: Final = TraceState()
 _SCALARS: Final = frozenset({str, int, float, bool})
 _SAMPLED: Final = int(TraceFlags.SAMPLED)
 _RECORD_ALL: Final = 3
+_BARE_WEIGHT: Final = 600
 
 # Shared by all spans: it is taken only where a reader and a writer could build the
 # same lazy part at once, never on the hot path and never across user code.
@@ -394,6 +396,19 @@ class Span(_Span):
         if self._bag:
             _add_baggage(out, self._bag)
         return out
+
+    @property
+    def weight(self) -> int:
+        """Bytes this span is estimated to take until it is encoded; for the bound of the queue."""
+        total = _BARE_WEIGHT
+        for captured in (self._pin, self._pout):
+            if captured is not None:
+                for value in captured.values:
+                    total += captured_bytes(value)
+        if self._dyn:
+            for value in self._dyn.values():
+                total += len(value) + 64 if type(value) is str else 64
+        return total if self._ev is None else total + 2048 * len(self._ev)
 
     def _merged(self) -> dict[str, AttributeValue]:
         merged: dict[str, AttributeValue] = {}
