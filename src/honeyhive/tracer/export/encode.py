@@ -14,8 +14,6 @@ by identity. Requests are concatenable: the bytes of two of them one after the
 other are a request as well.
 """
 
-# ruff: noqa: SLF001 -- the fast path reads the slots of our own span, without building what they stand for
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +24,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from honeyhive.tracer.export.protobuf import any_value, delimited, fixed64, key_value, name_text, utf8, varint
+from honeyhive.tracer.processing.event_types import EVENT_TYPE, EventTypes
 from honeyhive.tracer.span import Captured, Span
 from honeyhive.utils.capture import CaptureLimits, capture
 from honeyhive.utils.guard import guard
@@ -127,9 +126,16 @@ class SpanEncoder:
         redactor: Sees every name, key, value, message and description before it
             is written. Without one nothing is looked for.
         limits: Sizes beyond which values are cut.
+        event_types: Tells spans that do not say it what type of event they are.
     """
 
-    def __init__(self, redactor: Redactor | None = None, limits: EncodeLimits = EncodeLimits()) -> None:
+    def __init__(
+        self,
+        redactor: Redactor | None = None,
+        limits: EncodeLimits = EncodeLimits(),
+        event_types: EventTypes | None = None,
+    ) -> None:
+        self._event_types = event_types
         self.counts = EncodeCounts()
         self._redactor = redactor
         self._limits = limits
@@ -219,8 +225,7 @@ class SpanEncoder:
         if parent:
             parts += (_PARENT_ID, parent.span_id.to_bytes(8))
         parts += self._frame(span.name, span.kind, span.start_time, span.end_time, span.status, parent)
-        parts += self._attributes(_ATTRIBUTE, span.attributes)
-        parts.append(_count(_DROPPED_ATTRIBUTES, span.dropped_attributes))
+        parts += self._whole_mapping(span)
         self._details(parts, span)
         return parts
 
@@ -233,11 +238,7 @@ class SpanEncoder:
             parts += (_PARENT_ID, span._psid.to_bytes(8))
         parts += self._frame(span._name, span._kind, span._start_time, span._end_time, span._status, span._par)
         attributes = self._deferred(span) if span._attrs is None else None
-        if attributes is None:
-            parts += self._attributes(_ATTRIBUTE, span.attributes)
-            parts.append(_count(_DROPPED_ATTRIBUTES, span.dropped_attributes))
-        else:
-            parts += attributes
+        parts += self._whole_mapping(span) if attributes is None else attributes
         if span._ev is not None or span._lk is not None:
             self._details(parts, span)
         return parts
@@ -304,17 +305,27 @@ class SpanEncoder:
                 parts += (tag, pair)
         return parts
 
+    def _whole_mapping(self, span: ReadableSpan) -> list[bytes]:
+        """All attributes of a span from the one mapping of them, and how many were dropped."""
+        attributes: Mapping[str, object] = span.attributes or {}
+        if self._event_types is not None:
+            attributes = {**attributes, **self._event_types.additions(span.name, attributes)}
+        parts = self._attributes(_ATTRIBUTE, attributes)
+        parts.append(_count(_DROPPED_ATTRIBUTES, span.dropped_attributes))
+        return parts
+
     def _deferred(self, span: Span) -> list[bytes] | None:
         """Attributes of a span whose mapping nobody asked for; ``None`` where only the mapping will do.
 
-        That is: one key from two sources, of which the later wins, and limits that cut.
+        That is: one key from two sources, of which the later wins; limits that cut; rules that look at everything.
         """
         limits = span._st.limits
-        if limits.max_span_attribute_length is not None:
+        has_rules = self._event_types is not None and self._event_types.has_rules
+        if has_rules or limits.max_span_attribute_length is not None:
             return None
         statics = self._statics(span)
         captured = _rendered(span._pin, span._pout)
-        dynamic = span._dyn or {}
+        dynamic: Mapping[str, object] = span._dyn or {}
         most = limits.max_span_attributes
         if most is not None and len(statics.keys) + len(captured) + len(dynamic) > most:
             return None
@@ -324,6 +335,9 @@ class SpanEncoder:
             and captured.keys().isdisjoint(dynamic)
         ):
             return None
+        if self._event_types is not None and EVENT_TYPE not in statics.keys and EVENT_TYPE not in dynamic:
+            declared = _NO_STATICS if span._site is None else span._site.statics
+            dynamic = {**dynamic, **self._event_types.additions(span._name, {**declared, **dynamic})}
         return [statics.encoded, *self._attributes(_ATTRIBUTE, captured), *self._attributes(_ATTRIBUTE, dynamic)]
 
     def _statics(self, span: Span) -> _Statics:
@@ -407,7 +421,7 @@ class SpanEncoder:
         """Encode a span beyond the span limit with ever shorter values, at last with none."""
         self.counts.shrunk += 1
         for longest in (64 << 10, 4 << 10, 256):
-            smaller = SpanEncoder(self._redactor, replace(self._limits, longest_value=longest))
+            smaller = SpanEncoder(self._redactor, replace(self._limits, longest_value=longest), self._event_types)
             encoded = b"".join(smaller._foreign(span))
             if len(encoded) <= self._limits.longest_span:
                 return encoded

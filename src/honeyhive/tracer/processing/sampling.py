@@ -55,9 +55,9 @@ class EventTypeSampler(Sampler):
         parent_context: Context | None,
         trace_id: int,
         name: str,
-        kind: SpanKind | None = None,
+        kind: SpanKind | None = None,  # noqa: ARG002 -- OpenTelemetry's signature
         attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
+        links: Sequence[Link] | None = None,  # noqa: ARG002 -- OpenTelemetry's signature
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """Decide on one span, as OpenTelemetry asks it."""
@@ -78,7 +78,7 @@ class EventTypeSampler(Sampler):
         return f"EventTypeSampler({self._rates}, default_rate={self._default_rate})"
 
 
-def _checked(setting: str, rate: float) -> float:
+def _checked(setting: str, rate: object) -> float:
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
         raise ConfigurationError(f"{setting} must be a number from 0 to 1, not {rate!r}")
     return float(rate)
