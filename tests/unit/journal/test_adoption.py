@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from honeyhive.exceptions import JournalError
-from honeyhive.journal import HEADER_BYTES, Journal, adopt, inspect
+from honeyhive.journal import HEADER_BYTES, Files, Journal, adopt, inspect
 
 
 @pytest.fixture
@@ -148,3 +148,26 @@ def test_inspection_tells_what_is_there_and_changes_nothing(tmp_path: Path, leav
     assert (second.records, second.corruption) == (2, (1, 2, HEADER_BYTES + 100))
     assert inspect(tmp_path)[1].corruption.records == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+class AdoptedInBetween(Files):
+    """An adopter looks into the directory between the making of the first segment and its lock."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.adopted: list[str] = []
+
+    def lock(self, fd: int) -> bool:
+        if not self.adopted:
+            self.adopted += [segment.name for segment in adopt(self.directory)]
+        return super().lock(fd)
+
+
+def test_a_segment_taken_for_an_orphan_while_it_is_made_is_not_written_to(tmp_path: Path) -> None:
+    files = AdoptedInBetween(tmp_path)
+    with Journal(tmp_path, files=files) as journal:
+        position = journal.append(1, b"safe")
+
+        assert files.adopted == ["0000000001"]
+        assert position.segment == "0000000002"
+    assert [record.payload for segment in adopt(tmp_path) for record in segment.read()] == [b"safe"]
