@@ -5,7 +5,7 @@ text, cutting and redacting happen later on another thread (`honeyhive.utils.ren
 
 1. Scalars are immutable and are kept as they are.
 2. Plain containers (``dict`` with ``str`` keys, ``list``, ``tuple``, of the same and scalars) are first measured and
-   then marshalled: the fastest true copy that Python has, and one untracked object for the garbage collector.
+   then marshalled: the fastest true copy that Python has, and one object for the garbage collector.
 3. Everything else is copied piece by piece into plain containers as `honeyhive.utils.shapes` describes.
 
 No way calls ``repr``, ``len``, ``__eq__``, ``__getattr__``, properties, ``model_dump`` or any other code that belongs to

@@ -30,7 +30,7 @@ class _Job:
         self.error: Exception | None = None
         self.done = threading.Event()
 
-    def fail(self, operation: str, error: Exception) -> None:
+    def fail(self, _operation: str, error: Exception) -> None:
         self.error = error
 
 

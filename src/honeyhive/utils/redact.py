@@ -52,11 +52,15 @@ _SECRET_KEYS: Final = (
     "x_amz_signature", "xsrf",
 )  # fmt: skip
 _HARMLESS_KEYS: Final = (
-    "(?:any|audio|bos|byte|cached?|chat|completion|cost_per|eos|first|generated|input|last|mask|max|min|n|next|new|num"
-    "|number_of|output|pad|per|prompt|reasoning|sep|special|stop|text|thinking|time_to_first|total|unk|unknown"
-    "|usage)_token",
-    "token_(?:budget|cost|count|counts|counter|details|id|ids|index|length|limit|limits|logprob|logprobs|num|number"
-    "|position|price|probability|rate|size|text|total|type|types|usage|value_count)",
+    (
+        "(?:any|audio|bos|byte|cached?|chat|completion|cost_per|eos|first|generated|input|last|mask|max|min|n|next|new|num"
+        "|number_of|output|pad|per|prompt|reasoning|sep|special|stop|text|thinking|time_to_first|total|unk|unknown"
+        "|usage)_token"
+    ),
+    (
+        "token_(?:budget|cost|count|counts|counter|details|id|ids|index|length|limit|limits|logprob|logprobs|num|number"
+        "|position|price|probability|rate|size|text|total|type|types|usage|value_count)"
+    ),
     "tokenizer",
     "(?:is|has|needs|requires|no)_(?:auth|authorization|cookie|credential|password|secret|token)",
 )
