@@ -47,6 +47,8 @@ class LazyGroup(click.Group):
 
 
 COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "config": ("honeyhive.cli.config", "config", "Show every setting and where it came from."),
+    "doctor": ("honeyhive.cli.doctor", "doctor", "Say why no trace shows up."),
     "serve": ("honeyhive.cli.serve", "serve", "Run the backend on this machine."),
     "traces": ("honeyhive.cli.traces", "traces", "List, show and export recorded traces."),
 }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from honeyhive.config import Backend, BackendKind, Resolved, choose_backend, resolve
 from honeyhive.config.show import BARE_NAMES, unknown_variables
 from honeyhive.exceptions import APIConnectionError, JournalError
-from honeyhive.models.wire import LOCAL, ServerFile, server_file_path, spool_root
+from honeyhive.models.wire import ServerFile, server_file_path, spool_root
 
 if TYPE_CHECKING:
     from honeyhive.api.transport import Reply
@@ -149,11 +149,11 @@ def check_spool(resolved: Resolved, backend: Backend) -> Iterator[Finding]:
         yield Finding(Level.HINT, "journal", "spans are kept in memory only", "unset HH_SPOOL")
         return
     from honeyhive.journal import inspect
-    from honeyhive.tracer.leaving import destination_of
+    from honeyhive.tracer.export import Destination
 
     try:
         root = Path(resolved.settings.spool_dir) if resolved.settings.spool_dir else spool_root()
-        folder = root / (LOCAL if backend.kind is BackendKind.LOCAL else destination_of(backend).id)
+        folder = root / Destination.of(backend).id
         nearest = next((part for part in (folder, *folder.parents) if part.exists()), Path("/"))
         waiting = sum(fact.items for fact in inspect(folder)) if folder.exists() else 0
     except (OSError, RuntimeError, JournalError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from honeyhive.config import Backend, BackendKind, Settings
+from honeyhive.config import Backend, Settings
 from honeyhive.models.wire import RecordKind
 from honeyhive.tracer.export import Destination, PipelineSettings, pipeline_for
 from honeyhive.tracer.interfaces import Outbox
@@ -21,19 +21,8 @@ if TYPE_CHECKING:
     from honeyhive.tracer.export import Pipeline
     from honeyhive.utils.redact import Redactor
 
-__all__ = ["PipelineOutbox", "destination_of", "outbox_of", "span_processor_for"]
+__all__ = ["PipelineOutbox", "outbox_of", "redactor_of", "span_processor_for"]
 
-
-
-def destination_of(backend: Backend) -> Destination:
-    """Return the destination that *backend* is for the export."""
-    if backend.kind is BackendKind.LOCAL:
-        return Destination.local()
-    if backend.kind is BackendKind.NONE:
-        return Destination.unusable(backend.traces_url or backend.base_url, key=backend.key)
-    return Destination.remote(
-        backend.traces_url, key=backend.key, headers=backend.headers, rest_url=backend.base_url
-    )
 
 
 def span_processor_for(settings: Settings, backend: Backend) -> SpanProcessor:
@@ -55,7 +44,7 @@ def span_processor_for(settings: Settings, backend: Backend) -> SpanProcessor:
         spool_max_bytes=settings.spool_max_bytes,
         spool_sync=settings.spool_sync,
     )
-    pipeline = pipeline_for(destination_of(backend), wanted, redactor_of(settings))
+    pipeline = pipeline_for(Destination.of(backend), wanted, redactor_of(settings))
     return BatchSpanProcessor(size, delay_millis, pipeline=pipeline)
 
 

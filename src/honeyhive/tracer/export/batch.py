@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.trace import TraceFlags
 
 from honeyhive.config import choose_backend, resolve
 from honeyhive.exceptions import ConfigurationError
@@ -16,11 +17,14 @@ from honeyhive.tracer.export.foreign import ExporterQueue
 from honeyhive.tracer.export.pipeline import Pipeline, PipelineSettings
 from honeyhive.tracer.export.statistics import DropReason, FlushResult, Statistics
 from honeyhive.tracer.export.worker import Worker, process_worker
+from honeyhive.tracer.span import Span
 
 if TYPE_CHECKING:
     from honeyhive.utils.redact import Redactor
 
 __all__ = ["BatchSpanProcessor"]
+
+_SAMPLED = int(TraceFlags.SAMPLED)
 
 
 class BatchSpanProcessor(SpanProcessor):
@@ -75,8 +79,10 @@ class BatchSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a finished span, if it is sampled; it is queued, nothing else happens on this thread."""
-        context = span.context
-        if context is None or not context.trace_flags.sampled:
+        if type(span) is Span:
+            if not span._flags & _SAMPLED:  # noqa: SLF001 -- spares building the span context
+                return
+        elif span.context is None or not span.context.trace_flags.sampled:
             return
         if self._is_shut:
             self._outlet.refuse(1, DropReason.AFTER_SHUTDOWN)
