@@ -1,1 +1,57 @@
-"""(being built)"""
+r"""For users' own tests: what their code records, without network, disk or luck.
+
+::
+
+    def test_the_agent_asks_the_tool(capture_spans):  # a pytest fixture that comes with the package
+        answer("Rain in Oslo?")
+
+        assert "answer [chain]\n  weather [tool]" == capture_spans.tree()
+
+`TestableTracer` and `TracerFactory` make tracers for tests; `CountingIds` and
+`ManualClock` make what they record predictable.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from honeyhive.testing.clock import ManualClock
+    from honeyhive.testing.exporter import MemoryExporter, RecordedError, RecordedSpan
+    from honeyhive.testing.ids import CountingIds
+    from honeyhive.testing.tracers import SpanCapture, TestableTracer, TracerFactory
+
+_HOMES = {
+    "CountingIds": "ids",
+    "ManualClock": "clock",
+    "MemoryExporter": "exporter",
+    "RecordedError": "exporter",
+    "RecordedSpan": "exporter",
+    "SpanCapture": "tracers",
+    "TestableTracer": "tracers",
+    "TracerFactory": "tracers",
+}
+__all__ = [
+    "CountingIds",
+    "ManualClock",
+    "MemoryExporter",
+    "RecordedError",
+    "RecordedSpan",
+    "SpanCapture",
+    "TestableTracer",
+    "TracerFactory",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'honeyhive.testing' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"honeyhive.testing.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,10 +1,9 @@
-"""What happens to spans before they leave: sampling, event types, batching.
+"""What happens to spans before they leave: sampling, event types.
 
 ::
 
     sampling      which spans are recorded at all
     event_types   what kind of event a span is, where nobody said it
-    batch         the public span processor
 """
 
 from __future__ import annotations
@@ -13,17 +12,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from honeyhive.tracer.processing.batch import BatchSpanProcessor
     from honeyhive.tracer.processing.event_types import EventTypes
     from honeyhive.tracer.processing.sampling import EventTypeSampler, rate_sampler
 
 _HOMES = {
-    "BatchSpanProcessor": "batch",
     "EventTypeSampler": "sampling",
     "EventTypes": "event_types",
     "rate_sampler": "sampling",
 }
-__all__ = ["BatchSpanProcessor", "EventTypeSampler", "EventTypes", "rate_sampler"]
+__all__ = ["EventTypeSampler", "EventTypes", "rate_sampler"]
 
 
 def __getattr__(name: str) -> object:
