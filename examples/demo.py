@@ -53,17 +53,17 @@ def main() -> int:
 
 def show(backend: LocalBackend, model_address: str) -> None:
     """Trace the agent, print what arrived, and serve it while somebody looks."""
-    say(f"The backend runs at {backend.address}")
+    print(f"The backend runs at {backend.address}")
     earlier = frozenset(trace["trace_id"] for trace in backend.traces())
 
     say(f"A traced program runs: {AGENT.name}")
     run_agent({**backend.environment, "OPENAI_BASE_URL": model_address})
 
-    say("Its trace")
+    say("Its trace\n")
     trace = backend.wait_for_trace(besides=earlier)
     print(backend.command("traces", "show", trace["trace_id"]).rstrip())
 
-    say("The same in a browser")
+    say("The same in a browser\n")
     print(backend.login_address)
     if sys.stdout.isatty():
         print("\nCtrl-C ends the demo.", flush=True)
@@ -89,7 +89,7 @@ def run_agent(environment: Mapping[str, str]) -> None:
 
 def say(heading: str) -> None:
     """Print a heading."""
-    print(f"\n== {heading}\n", flush=True)
+    print(f"\n== {heading}", flush=True)
 
 
 if __name__ == "__main__":

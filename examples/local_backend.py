@@ -47,8 +47,12 @@ class LocalBackend:
         self.environment = private_environment(self._home)
 
     def __enter__(self) -> Self:
-        self._home.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            log = self._log.open("wb")
+        except OSError as error:
+            raise BackendError(f"the folder {self._home} cannot be used: {error.strerror}") from error
+        with log:
             self._process = subprocess.Popen(
                 [*self._honeyhive(), "serve", "--port", "0"],
                 env=self.environment,

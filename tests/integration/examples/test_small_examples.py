@@ -140,7 +140,7 @@ def test_programs_for_the_public_sdk_run_unchanged(run: Run, story: Read, backen
     assert completion["metrics"] == {"latency_ms": 12.5}
     assert completion["feedback"] == {"helpful": True}
     assert completion["inputs"] == {"prompt": "say hello"}
-    assert completion["outputs"] == {"text": "fine"}
+    assert completion["outputs"] == {"text": "fine", "result": "fine"}
     assert sorted(s["name"] for s in backend.get("/v1/sessions", project="public-sdk-forms")["sessions"]) == [
         "customer 2",
         "documented forms",
