@@ -1,0 +1,168 @@
+"""Our own spans are encoded from their slots, and mean what a reader of the span would see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry import trace as otel_trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans as official_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+
+from honeyhive import trace
+from honeyhive.testing import MemoryExporter, TestableTracer
+from honeyhive.tracer.export.encode import SpanEncoder
+from honeyhive.tracer.provider import TracerProvider
+from honeyhive.tracer.span import Span
+
+scalars = (
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
+)
+attributes = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6), scalars)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), attributes),
+        st.tuples(st.just("event"), attributes),
+        st.tuples(st.just("link"), attributes),
+        st.tuples(st.just("read"), st.just({})),
+        st.tuples(st.just("fail"), st.just({})),
+        st.tuples(st.just("name"), st.just({})),
+    ),
+    max_size=5,
+)
+
+
+def take(step: str, details: dict[str, object], span: Span) -> None:
+    if step == "set":
+        span.set_attributes(details)  # type: ignore[arg-type]
+    elif step == "event":
+        span.add_event("event", details, 5)  # type: ignore[arg-type]
+    elif step == "link":
+        span.add_link(SpanContext(1, 2, is_remote=True), details)  # type: ignore[arg-type]
+    elif step == "read":
+        assert span.attributes is not None
+    elif step == "fail":
+        span.fail(ValueError("theirs"))
+    else:
+        span.update_name("other")
+
+
+def same(span: ReadableSpan) -> None:
+    """Encode from the slots first: reading the mapping would take the span off the quick way."""
+    encoded = ExportTraceServiceRequest.FromString(SpanEncoder().request([span]))
+    expected = official_spans([span])
+
+    assert in_any_order(expected) == in_any_order(encoded)
+
+
+def in_any_order(request: ExportTraceServiceRequest) -> ExportTraceServiceRequest:
+    for owner in request.resource_spans:
+        for scope in owner.scope_spans:
+            for span in scope.spans:
+                pairs = sorted(span.attributes, key=lambda pair: pair.key)
+                del span.attributes[:]
+                span.attributes.extend(pairs)
+    return request
+
+
+@given(steps, st.sampled_from(SpanKind))
+@settings(deadline=None)
+def test_whatever_was_done_to_a_span_is_what_is_encoded(
+    done: list[tuple[str, dict[str, object]]], kind: SpanKind
+) -> None:
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("lib", "1", "https://example.com/schema")
+    span = tracer.start_span("work", kind=kind)
+
+    for step, details in done:
+        take(step, details, span)
+    span.end()
+
+    assert type(span) is Span
+    same(span)
+
+
+@pytest.fixture
+def traced() -> tuple[TestableTracer, MemoryExporter]:
+    exporter = MemoryExporter()
+    return TestableTracer(span_processor=exporter.processor(), project="shop", test_mode=True), exporter
+
+
+def call(tracer: TestableTracer, exporter: MemoryExporter, function: Callable[..., object], *args: object) -> Span:
+    trace(tracer=tracer)(function)(*args)
+    span = exporter.spans[0].span
+    assert type(span) is Span
+    return span
+
+
+@pytest.mark.parametrize("value", ["text", 7, 2.5, True, None, {"a": [1, {"b": "c"}]}, ["x"], b"bytes", "\ud800x"])
+def test_captured_values_are_rendered_as_a_reader_sees_them(
+    traced: tuple[TestableTracer, MemoryExporter], value: object
+) -> None:
+    tracer, exporter = traced
+
+    span = call(tracer, exporter, lambda given: given, value)
+
+    assert span._attrs is None
+    if value != "\ud800x":
+        same(span)
+    assert SpanEncoder().span(span)
+
+
+def test_what_user_code_sets_over_captured_values_wins(traced: tuple[TestableTracer, MemoryExporter]) -> None:
+    tracer, exporter = traced
+
+    def work(question: str) -> str:
+        otel_trace.get_current_span().set_attribute("honeyhive_inputs.question", "replaced")
+        otel_trace.get_current_span().set_attribute("honeyhive_event_type", "chain")
+        return question
+
+    same(call(tracer, exporter, work, "first"))
+
+
+def test_baggage_and_sessions_are_encoded(traced: tuple[TestableTracer, MemoryExporter]) -> None:
+    tracer, exporter = traced
+
+    with tracer.with_session("named"):
+        span = call(tracer, exporter, str.upper, "x")
+
+    same(span)
+
+
+def test_attribute_limits_hold() -> None:
+    limits = SpanLimits(max_span_attributes=3, max_span_attribute_length=5)
+    tracer = TracerProvider(span_limits=limits, shutdown_on_exit=False).get_tracer("lib")
+
+    span = tracer.start_span("work", attributes={f"key{number}": "long text" for number in range(6)})
+    span.end()
+
+    same(span)
+
+
+def test_remote_parents_trace_states_and_status_are_encoded() -> None:
+    state = TraceState([("vendor", "value")])
+    remote = SpanContext(5, 6, is_remote=True, trace_flags=TraceFlags(1), trace_state=state)
+    context = otel_trace.set_span_in_context(otel_trace.NonRecordingSpan(remote))
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("lib")
+
+    span = tracer.start_span("work", context, links=[Link(remote, {"a": 1})])
+    span.set_status(Status(StatusCode.ERROR, "broken"))
+    span.end()
+
+    same(span)
+
+
+def test_a_resource_that_a_processor_assigned_is_the_one_that_is_encoded() -> None:
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("lib")
+    span = tracer.start_span("work")
+    span._resource = span.resource.merge(type(span.resource)({"tenant": "t1"}))
+
+    span.end()
+
+    same(span)
