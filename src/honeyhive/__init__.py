@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from honeyhive.tracer.decorators import flush as flush
     from honeyhive.tracer.decorators import trace as trace
     from honeyhive.tracer.decorators import trace_class as trace_class
+    from honeyhive.tracer.export.batch import BatchSpanProcessor as BatchSpanProcessor
     from honeyhive.tracer.export.statistics import FlushResult as FlushResult
     from honeyhive.tracer.export.statistics import Statistics as Statistics
-    from honeyhive.tracer.processing.batch import BatchSpanProcessor as BatchSpanProcessor
     from honeyhive.tracer.registry import get_default_tracer as get_default_tracer
     from honeyhive.tracer.registry import set_default_tracer as set_default_tracer
     from honeyhive.tracer.tracer import HoneyHiveTracer as HoneyHiveTracer
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "APIError": "honeyhive.exceptions",
     "AuthenticationError": "honeyhive.exceptions",
-    "BatchSpanProcessor": "honeyhive.tracer.processing.batch",
+    "BatchSpanProcessor": "honeyhive.tracer.export.batch",
     "ConfigurationError": "honeyhive.exceptions",
     "EventType": "honeyhive.models",
     "FlushResult": "honeyhive.tracer.export.statistics",

@@ -28,7 +28,11 @@ def show(as_json: bool) -> None:
         table = [{"name": r.name, "value": r.value, "source": r.source, "variables": list(r.variables)} for r in rows]
         click.echo(json.dumps(table, indent=2))
     else:
-        widths = max(len(r.name) for r in rows), max(min(len(r.value), 40) for r in rows), max(len(r.source) for r in rows)
+        widths = (
+            max(len(r.name) for r in rows),
+            max(min(len(r.value), 40) for r in rows),
+            max(len(r.source) for r in rows),
+        )
         for row in rows:
             variable = f"  [{row.variables[0]}]" if row.variables else ""
             click.echo(

@@ -43,7 +43,7 @@ class BaseHoneyHiveConfig:
         """Return what was given, by the name of the setting."""
         return self._values
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- the settings have many types
+    def __getattr__(self, name: str) -> Any:
         try:
             return self.__dict__["_values"][self._renamed.get(name, name)]
         except KeyError:
@@ -69,7 +69,7 @@ class EvaluationConfig(BaseHoneyHiveConfig):
 class APIClientConfig(BaseHoneyHiveConfig):
     """Settings of the API client: api_key, server_url, timeout."""
 
-    _renamed = {"base_url": "server_url"}
+    _renamed: ClassVar[Mapping[str, str]] = {"base_url": "server_url"}
 
 
 class HTTPClientConfig(BaseHoneyHiveConfig):
@@ -79,7 +79,7 @@ class HTTPClientConfig(BaseHoneyHiveConfig):
 class OTLPConfig(BaseHoneyHiveConfig):
     """Settings of the export under the names that the public SDK gives them."""
 
-    _renamed = {"batch_size": "max_export_batch_size", "endpoint": "otlp_endpoint", "headers": "otlp_headers",
+    _renamed: ClassVar[Mapping[str, str]] = {"batch_size": "max_export_batch_size", "endpoint": "otlp_endpoint", "headers": "otlp_headers",
                 "protocol": "otlp_protocol", "enabled": "otlp_enabled"}  # fmt: skip
 
 

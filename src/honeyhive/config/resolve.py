@@ -58,9 +58,7 @@ class Resolved:
     problems: tuple[Problem, ...]
 
 
-def resolve(
-    keywords: Mapping[str, Any], environ: Mapping[str, str], *, configs: Sequence[object] = ()
-) -> Resolved:
+def resolve(keywords: Mapping[str, Any], environ: Mapping[str, str], *, configs: Sequence[object] = ()) -> Resolved:
     """Resolve every setting.
 
     Args:
@@ -95,7 +93,7 @@ class _Reader:
             raise ConfigurationError("; ".join(problem.text for problem in self._problems))
         return Resolved(settings, self._sources, tuple(self._problems))
 
-    def _value(self, declared: Any, hint: Any) -> Any:  # noqa: ANN401 -- dataclasses.Field, a typing form
+    def _value(self, declared: Any, hint: Any) -> Any:
         name = declared.name
         for kind, given in (("keyword", self._keywords), *(("config", config) for config in self._configs)):
             if name in given and not _is_blank(given[name]):
@@ -204,15 +202,15 @@ def _is_blank(value: object) -> bool:
     return isinstance(value, str) and not value.strip()
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401 -- a typing form
+def _choices(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in {typing.Union, types.UnionType} else (hint,)
 
 
-def _allows_none(hint: Any) -> bool:  # noqa: ANN401
+def _allows_none(hint: Any) -> bool:
     return hint is Any or type(None) in _choices(hint)
 
 
-def _checked_type(name: str, value: Any, hint: Any) -> Any:  # noqa: ANN401
+def _checked_type(name: str, value: Any, hint: Any) -> Any:
     """Return *value* if it has the declared type; a whole number does for a float."""
     for choice in _choices(hint):
         origin = get_origin(choice) or choice
@@ -229,19 +227,19 @@ def _checked_type(name: str, value: Any, hint: Any) -> Any:  # noqa: ANN401
             return str(value) if origin is str else value
         elif origin is Sequence and isinstance(value, Sequence) and not isinstance(value, str):
             return tuple(value)
-        elif isinstance(origin, type) and origin not in {int, float, bool, str, Sequence} and isinstance(value, origin):
-            return value
-        elif not isinstance(origin, type) and callable(value):
+        elif (
+            isinstance(origin, type) and origin not in {int, float, bool, str, Sequence} and isinstance(value, origin)
+        ) or (not isinstance(origin, type) and callable(value)):
             return value
     raise ConfigurationError(f"{name} must be {_spelled(hint)}, not {type(value).__name__}")
 
 
-def _spelled(hint: Any) -> str:  # noqa: ANN401
+def _spelled(hint: Any) -> str:
     names = [getattr(get_origin(c) or c, "__name__", str(c)) for c in _choices(hint) if c is not type(None)]
     return " or ".join(names)
 
 
-def _parse(text: str, hint: Any) -> Any:  # noqa: ANN401
+def _parse(text: str, hint: Any) -> Any:
     """Read *text* of the environment as *hint* says.
 
     Raises:
@@ -271,7 +269,7 @@ def _parse_bool(text: str) -> bool:
     raise ValueError("give true or false")
 
 
-def _parse_number(text: str, kind: type[int] | type[float], wanted: str) -> int | float:
+def _parse_number(text: str, kind: type[int | float], wanted: str) -> int | float:
     try:
         return kind(text)
     except ValueError:
@@ -284,5 +282,5 @@ def _parse_mapping(text: str) -> Mapping[str, Any]:
     except ValueError:
         raise ValueError("give a JSON object") from None
     if not isinstance(value, dict):
-        raise ValueError("give a JSON object")  # noqa: TRY004 -- text of the wrong shape, not a wrong type
+        raise ValueError("give a JSON object")
     return value

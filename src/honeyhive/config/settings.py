@@ -26,13 +26,13 @@ REFUSED: Final[Mapping[str, str]] = {
 
 
 def setting(
-    default: Any,  # noqa: ANN401 -- each field declares its own type
+    default: Any,
     meaning: str,
     *env: str,
     old_env: tuple[str, ...] = (),
     otel_env: tuple[str, ...] = (),
     secret: bool = False,
-) -> Any:  # noqa: ANN401 -- stands in for the declared field type, as dataclasses.field does
+) -> Any:
     """Declare one setting: *env* are its variables, *otel_env* OpenTelemetry's, asked after ours."""
     metadata = {"meaning": meaning, "env": env, "old_env": old_env, "otel_env": otel_env, "secret": secret}
     return field(default=default, metadata=metadata)
@@ -43,16 +43,31 @@ class Settings:
     """Everything that can be set on a tracer. Immutable; ``dataclasses.replace`` makes a variant."""
 
     # -- who and where
-    api_key: str | None = setting(None, "key of a HoneyHive project", "HH_API_KEY", old_env=("HONEYHIVE_API_KEY",), secret=True)
+    api_key: str | None = setting(
+        None, "key of a HoneyHive project", "HH_API_KEY", old_env=("HONEYHIVE_API_KEY",), secret=True
+    )
     ingestion_api_key: str | None = setting(None, "key that may only write", "HH_INGESTION_API_KEY", secret=True)
     project: str | None = setting(None, "project that spans belong to", "HH_PROJECT")
     source: str = setting("dev", "environment the program runs in, such as dev or production", "HH_SOURCE")
-    server_url: str | None = setting(None, "address of the HoneyHive service", "HH_API_URL", old_env=("HONEYHIVE_SERVER_URL", "HH_SERVER_URL"))
+    server_url: str | None = setting(
+        None, "address of the HoneyHive service", "HH_API_URL", old_env=("HONEYHIVE_SERVER_URL", "HH_SERVER_URL")
+    )
     otlp_enabled: bool = setting(True, "false keeps every span in the journal and sends nothing", "HH_OTLP_ENABLED")
-    otlp_endpoint: str | None = setting(None, "full address for spans, instead of the service's own", "HH_OTLP_ENDPOINT")
-    otlp_headers: Mapping[str, str] | None = setting(None, "headers sent with spans, as JSON", "HH_OTLP_HEADERS", secret=True)
-    otlp_protocol: str = setting("http/protobuf", "http/protobuf or grpc", "HH_OTLP_PROTOCOL", otel_env=("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"))
-    service_name: str | None = setting(None, "name of the service, for the resource", "HH_SERVICE_NAME", otel_env=("OTEL_SERVICE_NAME",))
+    otlp_endpoint: str | None = setting(
+        None, "full address for spans, instead of the service's own", "HH_OTLP_ENDPOINT"
+    )
+    otlp_headers: Mapping[str, str] | None = setting(
+        None, "headers sent with spans, as JSON", "HH_OTLP_HEADERS", secret=True
+    )
+    otlp_protocol: str = setting(
+        "http/protobuf",
+        "http/protobuf or grpc",
+        "HH_OTLP_PROTOCOL",
+        otel_env=("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+    )
+    service_name: str | None = setting(
+        None, "name of the service, for the resource", "HH_SERVICE_NAME", otel_env=("OTEL_SERVICE_NAME",)
+    )
     service_version: str | None = setting(None, "version of the service, for the resource", "HH_SERVICE_VERSION")
 
     # -- session
@@ -63,7 +78,9 @@ class Settings:
     user_properties: Mapping[str, Any] | None = setting(None, "who the user is", "HH_USER_PROPERTIES")
     tags: Mapping[str, Any] | None = setting(None, "tags of the session, kept as its metadata", "HH_TAGS")
     link_carrier: Mapping[str, str] | None = setting(None, "carrier of the trace to continue", "HH_LINK_CARRIER")
-    skip_backend_session_creation: bool = setting(False, "do not announce the session to the service", "HH_SKIP_BACKEND_SESSION_CREATION")
+    skip_backend_session_creation: bool = setting(
+        False, "do not announce the session to the service", "HH_SKIP_BACKEND_SESSION_CREATION"
+    )
 
     # -- evaluation
     is_evaluation: bool = setting(False, "the program runs inside an evaluation", "HH_IS_EVALUATION")
@@ -78,34 +95,63 @@ class Settings:
 
     # -- what is recorded
     disable_tracing: bool = setting(False, "record nothing", "HH_DISABLE_TRACING", otel_env=("OTEL_SDK_DISABLED",))
-    disable_http_tracing: bool = setting(True, "false traces outgoing HTTP calls through the installed instrumentors", "HH_DISABLE_HTTP_TRACING")
+    disable_http_tracing: bool = setting(
+        True, "false traces outgoing HTTP calls through the installed instrumentors", "HH_DISABLE_HTTP_TRACING"
+    )
     capture: bool = setting(True, "copy arguments and results onto spans", "HH_CAPTURE")
     capture_inputs: bool = setting(True, "copy arguments onto spans", "HH_CAPTURE_INPUTS")
     capture_outputs: bool = setting(True, "copy results onto spans", "HH_CAPTURE_OUTPUTS")
     sample_rate: float | None = setting(None, "share of new traces to record, 0 to 1", "HH_SAMPLE_RATE")
-    sample_rates: Mapping[str, float] | None = setting(None, "share by event type, such as {\"tool\": 0.1}", "HH_SAMPLE_RATES")
+    sample_rates: Mapping[str, float] | None = setting(
+        None, 'share by event type, such as {"tool": 0.1}', "HH_SAMPLE_RATES"
+    )
     sampler: Any = setting(None, "an OpenTelemetry sampler, instead of the rates")
-    span_name_filters: Any = setting(None, "which span names are recorded: {\"include\": [...], \"exclude\": [...]}", "HH_SPAN_NAME_FILTERS")
-    max_attributes: int = setting(1024, "attributes a span keeps", "HH_MAX_ATTRIBUTES", otel_env=("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"))
+    span_name_filters: Any = setting(
+        None, 'which span names are recorded: {"include": [...], "exclude": [...]}', "HH_SPAN_NAME_FILTERS"
+    )
+    max_attributes: int = setting(
+        1024,
+        "attributes a span keeps",
+        "HH_MAX_ATTRIBUTES",
+        otel_env=("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
+    )
     max_events: int = setting(1024, "events a span keeps", "HH_MAX_EVENTS", otel_env=("OTEL_SPAN_EVENT_COUNT_LIMIT",))
     max_links: int = setting(128, "links a span keeps", "HH_MAX_LINKS", otel_env=("OTEL_SPAN_LINK_COUNT_LIMIT",))
-    max_span_size: int = setting(10 * 1024 * 1024, "bytes a span may have; larger ones are truncated", "HH_MAX_SPAN_SIZE")
+    max_span_size: int = setting(
+        10 * 1024 * 1024, "bytes a span may have; larger ones are truncated", "HH_MAX_SPAN_SIZE"
+    )
     redact: bool = setting(True, "replace what looks like a secret", "HH_REDACT")
     redact_keys: Sequence[str] = setting((), "more key names whose values are secret", "HH_REDACT_KEYS")
     redact_patterns: Sequence[str] = setting((), "more patterns of secrets (RE2 syntax)", "HH_REDACT_PATTERNS")
     mask: Callable[[str, object], object] | None = setting(None, "function (key, value) -> value to be exported")
 
     # -- how it leaves
-    disable_batch: bool = setting(False, "send each span by itself, at once, from the export thread", "HH_DISABLE_BATCH")
-    max_export_batch_size: int = setting(512, "spans in one request at most", "HH_MAX_EXPORT_BATCH_SIZE", old_env=("HH_BATCH_SIZE",), otel_env=("OTEL_BSP_MAX_EXPORT_BATCH_SIZE",))
+    disable_batch: bool = setting(
+        False, "send each span by itself, at once, from the export thread", "HH_DISABLE_BATCH"
+    )
+    max_export_batch_size: int = setting(
+        512,
+        "spans in one request at most",
+        "HH_MAX_EXPORT_BATCH_SIZE",
+        old_env=("HH_BATCH_SIZE",),
+        otel_env=("OTEL_BSP_MAX_EXPORT_BATCH_SIZE",),
+    )
     flush_interval: float = setting(5.0, "seconds a span waits at most before it is sent", "HH_FLUSH_INTERVAL")
-    export_timeout: float = setting(30.0, "seconds one request may take", "HH_EXPORT_TIMEOUT", old_env=("HH_EXPORT_TIMEOUT_SECONDS",))
-    timeout: float = setting(5.0, "seconds a call of the API client may take", "HH_API_TIMEOUT", old_env=("HH_TIMEOUT",))
+    export_timeout: float = setting(
+        30.0, "seconds one request may take", "HH_EXPORT_TIMEOUT", old_env=("HH_EXPORT_TIMEOUT_SECONDS",)
+    )
+    timeout: float = setting(
+        5.0, "seconds a call of the API client may take", "HH_API_TIMEOUT", old_env=("HH_TIMEOUT",)
+    )
     max_queue_bytes: int = setting(32 * 1024 * 1024, "bytes of spans that wait in memory at most", "HH_MAX_QUEUE_BYTES")
-    pressure: Literal["drop", "block"] = setting("drop", "when the queue is full: drop the newest, or block the caller", "HH_PRESSURE")
+    pressure: Literal["drop", "block"] = setting(
+        "drop", "when the queue is full: drop the newest, or block the caller", "HH_PRESSURE"
+    )
     spool: bool = setting(True, "keep spans in a journal on disk until they are delivered", "HH_SPOOL")
     spool_dir: str | None = setting(None, "folder of the journals", "HH_SPOOL_DIR")
-    spool_sync: Literal["interval", "always"] = setting("interval", "fsync once a second, or at each write", "HH_SPOOL_SYNC")
+    spool_sync: Literal["interval", "always"] = setting(
+        "interval", "fsync once a second, or at each write", "HH_SPOOL_SYNC"
+    )
     spool_max_bytes: int = setting(256 * 1024 * 1024, "bytes a journal may take on disk", "HH_SPOOL_MAX_BYTES")
 
     # -- how it behaves

@@ -11,7 +11,9 @@ from honeyhive.config.settings import Settings, declared_env
 
 __all__ = ["BARE_NAMES", "SettingRow", "masked", "setting_rows", "unknown_variables"]
 
-BARE_NAMES = frozenset({"SESSION_NAME", "SESSION_ID", "RUN_ID", "DATASET_ID", "DATAPOINT_ID", "IS_EVALUATION", "INPUTS"})
+BARE_NAMES = frozenset(
+    {"SESSION_NAME", "SESSION_ID", "RUN_ID", "DATASET_ID", "DATAPOINT_ID", "IS_EVALUATION", "INPUTS"}
+)
 """Variables that the public SDK reads without a prefix; here they mean nothing."""
 
 _OTHER_VARIABLES = frozenset({"HH_DATA_PLANE_API_KEY", "HH_PATTERNS"})

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from honeyhive.tracer.decorators import trace as trace
     from honeyhive.tracer.decorators import trace_class as trace_class
     from honeyhive.tracer.decorators import with_distributed_trace_context as with_distributed_trace_context
+    from honeyhive.tracer.export.batch import BatchSpanProcessor as BatchSpanProcessor
     from honeyhive.tracer.export.statistics import FlushResult as FlushResult
     from honeyhive.tracer.export.statistics import Statistics as Statistics
-    from honeyhive.tracer.processing.batch import BatchSpanProcessor as BatchSpanProcessor
     from honeyhive.tracer.registry import clear_registry as clear_registry
     from honeyhive.tracer.registry import discover_tracer as discover_tracer
     from honeyhive.tracer.registry import get_default_tracer as get_default_tracer
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from honeyhive.tracer.tracer import HoneyHiveTracer as HoneyHiveTracer
 
 _HOMES = {
-    "BatchSpanProcessor": "honeyhive.tracer.processing.batch",
+    "BatchSpanProcessor": "honeyhive.tracer.export.batch",
     "Components": "honeyhive.tracer.components",
     "FlushResult": "honeyhive.tracer.export.statistics",
     "HoneyHiveTracer": "honeyhive.tracer.tracer",

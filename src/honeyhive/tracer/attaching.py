@@ -24,7 +24,7 @@ _HTTP_INSTRUMENTORS: Mapping[str, str] = {
 }
 
 
-def attach(tracer: Any, settings: Settings) -> None:  # noqa: ANN401 -- a HoneyHiveTracer, composed above this module
+def attach(tracer: Any, settings: Settings) -> None:
     """Do what *settings* ask: global provider, instrumentors, HTTP tracing, continuing a trace."""
     if settings.set_global:
         from opentelemetry import trace as otel_trace
@@ -38,7 +38,7 @@ def attach(tracer: Any, settings: Settings) -> None:  # noqa: ANN401 -- a HoneyH
         tracer.link(settings.link_carrier)
 
 
-def attach_instrumentors(provider: object, instrumentors: Any) -> int:  # noqa: ANN401 -- instances, classes or factories
+def attach_instrumentors(provider: object, instrumentors: Any) -> int:
     """Let OpenTelemetry *instrumentors* write to *provider*.
 
     Each is an instrumentor, its class, or a function without arguments that makes one.

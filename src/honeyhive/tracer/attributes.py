@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from opentelemetry.util.types import AttributeValue
 
-
 __all__ = ["NAMESPACES", "declared", "enrichment", "event_type_name", "flatten", "identity_statics"]
 
 NAMESPACES: Final = ("metadata", "metrics", "feedback", "inputs", "outputs", "config", "user_properties")
@@ -123,7 +122,7 @@ def declared(
     user_id: str | None = None,
     session_name: str | None = None,
     error: object = None,
-    namespaces: Mapping[str, object],
+    namespaces: Mapping[str, Any],
 ) -> dict[str, AttributeValue]:
     """Return the attributes that a decorator declares for all spans of its function."""
     out: dict[str, AttributeValue] = {
@@ -156,5 +155,3 @@ def identity_statics(
     for key, part in experiment.items():
         flatten(f"honeyhive.experiment_metadata.{key}", part, out)
     return out
-
-

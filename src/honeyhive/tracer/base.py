@@ -73,7 +73,7 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
 
     def __init__(
         self,
-        *positional: Any,  # noqa: ANN401 -- config objects, or the plain values of the old form
+        *positional: Any,
         config: BaseHoneyHiveConfig | Mapping[str, Any] | None = None,
         session_config: BaseHoneyHiveConfig | Mapping[str, Any] | None = None,
         evaluation_config: BaseHoneyHiveConfig | Mapping[str, Any] | None = None,
@@ -102,7 +102,7 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
     @classmethod
     def init(
         cls,
-        *positional: Any,  # noqa: ANN401
+        *positional: Any,
         config: BaseHoneyHiveConfig | Mapping[str, Any] | None = None,
         session_config: BaseHoneyHiveConfig | Mapping[str, Any] | None = None,
         evaluation_config: BaseHoneyHiveConfig | Mapping[str, Any] | None = None,
@@ -124,7 +124,7 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
 
     # -- the parts a subclass may replace -------------------------------------------------------
 
-    def _create_api_client(self) -> Any:  # noqa: ANN401 -- a HoneyHive client, or what a test puts in its place
+    def _create_api_client(self) -> Any:
         """Make the client of the REST API; called once, when ``client`` is first read."""
         from honeyhive.api import HoneyHive
 
@@ -137,7 +137,7 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
             verbose=settings.verbose,
         )
 
-    def _create_span_processor(self) -> Any:  # noqa: ANN401 -- any OpenTelemetry span processor, or None
+    def _create_span_processor(self) -> Any:
         """Make the processor that spans leave through; ``None`` records them for nobody."""
         if self._components.span_processor is not None or self._components.is_offline:
             return self._components.span_processor
@@ -175,7 +175,11 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
     def _finish_setting_up(self) -> None:
         """Begin the session and attach what the settings ask for; nothing here may fail the program."""
         settings = self.settings
-        if settings.session_id is None and not settings.skip_backend_session_creation and settings.disable_tracing is False:
+        if (
+            settings.session_id is None
+            and not settings.skip_backend_session_creation
+            and settings.disable_tracing is False
+        ):
             from honeyhive.tracer.sessions import announcement
 
             with guard("session_start"):
@@ -204,7 +208,7 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
         return self._resolved.settings
 
     @property
-    def span_processor(self) -> Any:  # noqa: ANN401
+    def span_processor(self) -> Any:
         """The processor that spans leave through; ``None`` in test mode."""
         return self._span_processor
 
@@ -214,7 +218,7 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
         return self._outbox
 
     @functools.cached_property
-    def propagator(self) -> Any:  # noqa: ANN401
+    def propagator(self) -> Any:
         """How trace and baggage are written to carriers: W3C headers."""
         from opentelemetry.baggage.propagation import W3CBaggagePropagator
         from opentelemetry.propagators.composite import CompositePropagator
@@ -284,10 +288,12 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
 
         return otel_trace.get_tracer_provider() is self._provider
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- settings have many types
+    def __getattr__(self, name: str) -> Any:
         """Read a setting: ``tracer.project``, ``tracer.source``, ``tracer.run_id``, ..."""
         resolved = self.__dict__.get("_resolved")
-        wanted = {"project_name": "project", "source_environment": "source", "is_test_mode": "test_mode"}.get(name, name)
+        wanted = {"project_name": "project", "source_environment": "source", "is_test_mode": "test_mode"}.get(
+            name, name
+        )
         if resolved is not None and wanted in Settings.__slots__:
             return getattr(resolved.settings, wanted)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -338,9 +344,7 @@ def _identity_of(settings: Settings) -> Identity:
         project=settings.project,
         source=settings.source,
         session_id=settings.session_id or new_session_id(),
-        statics=identity_statics(
-            project=settings.project, source=settings.source, metadata=run, experiment=experiment
-        ),
+        statics=identity_statics(project=settings.project, source=settings.source, metadata=run, experiment=experiment),
         capture_inputs=settings.capture and settings.capture_inputs,
         capture_outputs=settings.capture and settings.capture_outputs,
     )

@@ -49,7 +49,7 @@ class TracedBlock:
             for key, value in self._attributes.items():
                 flatten(key, value, flat)
             span.set_attributes(flat)
-        span._token = ENTERABLE  # noqa: SLF001 -- spans of one room
+        span._token = ENTERABLE
         self._span = span
         return span.__enter__()  # type: ignore[no-any-return]
 
@@ -101,5 +101,3 @@ class Enrichment:
 
     def __repr__(self) -> str:
         return f"Enrichment(applied={self._applied})"
-
-

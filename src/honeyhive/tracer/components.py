@@ -22,7 +22,7 @@ class NoOutbox(Outbox):
 
     __slots__ = ()
 
-    def tell(self, method: str, path: str, body: Mapping[str, Any], *, at_once: bool = True) -> bool:
+    def tell(self, method: str, path: str, body: Mapping[str, Any], *, at_once: bool = True) -> bool:  # noqa: ARG002
         return False
 
 

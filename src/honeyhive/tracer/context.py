@@ -37,6 +37,7 @@ __all__ = [
     "attach",
     "carries_session",
     "current",
+    "current_session_of",
     "current_variable",
     "detach",
     "session_of",
@@ -50,13 +51,13 @@ TRACER_KEY: Final = "honeyhive-tracer"
 SESSIONS_KEY: Final = "honeyhive-sessions"
 
 
-def _find_variable() -> Any:  # noqa: ANN401 -- a ContextVar of a foreign private module, or None
+def _find_variable() -> Any:
     """Return OpenTelemetry's context variable, or ``None`` when another runtime is configured."""
     try:
         from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 
-        runtime = otel_context._RUNTIME_CONTEXT  # noqa: SLF001 -- the one variable everybody reads
-        return runtime._current_context if type(runtime) is ContextVarsRuntimeContext else None  # type: ignore[attr-defined] # noqa: SLF001
+        runtime = otel_context._RUNTIME_CONTEXT
+        return runtime._current_context if type(runtime) is ContextVarsRuntimeContext else None
     except (ImportError, AttributeError):
         return None
 
@@ -154,3 +155,11 @@ def carries_session(context: Mapping[str, object]) -> bool:
     """Whether *context* names a session in its baggage."""
     baggage = context.get(BAGGAGE_KEY)
     return isinstance(baggage, Mapping) and "session_id" in baggage
+
+
+def current_session_of(identity: Identity) -> str | None:
+    """Return the session that a span of *identity* would belong to here and now."""
+    context = current()
+    baggage = context.get(BAGGAGE_KEY)
+    carried = baggage if isinstance(baggage, Mapping) else None
+    return session_of(sessions_in(context), carried, identity) or identity.session_id

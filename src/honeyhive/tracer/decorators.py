@@ -66,7 +66,9 @@ def trace(
     capture_outputs: bool | None = None,
     **declared: Any,
 ) -> Decorator: ...
-def trace(event_type: Any = None, event_name: str | None = None, *, tracer: NeedsIdentity | None = None, **declared: Any) -> Any:
+def trace(
+    event_type: Any = None, event_name: str | None = None, *, tracer: NeedsIdentity | None = None, **declared: Any
+) -> Any:
     """Trace a function: plain, coroutine, generator, async generator, method, partial or callable object.
 
     Works bare (``@trace``) and with arguments (``@trace(event_type="model")``). Each call
@@ -97,13 +99,20 @@ def atrace(
     tracer: NeedsIdentity | None = None,
     **declared: Any,
 ) -> Decorator: ...
-def atrace(event_type: Any = None, event_name: str | None = None, *, tracer: NeedsIdentity | None = None, **declared: Any) -> Any:
+def atrace(
+    event_type: Any = None, event_name: str | None = None, *, tracer: NeedsIdentity | None = None, **declared: Any
+) -> Any:
     """Do what :func:`trace` does; a plain function becomes a coroutine function."""
     return _decorator(event_type, event_name, tracer, declared, as_coroutine=True)
 
 
 def _decorator(
-    event_type: Any, event_name: str | None, tracer: NeedsIdentity | None, declared: Mapping[str, Any], *, as_coroutine: bool
+    event_type: Any,
+    event_name: str | None,
+    tracer: NeedsIdentity | None,
+    declared: Mapping[str, Any],
+    *,
+    as_coroutine: bool,
 ) -> Any:
     explicit = _identity_of(tracer)
     target = event_type if _is_target(event_type) else None
@@ -260,7 +269,9 @@ def enrich_span(attributes: Mapping[str, Any] | None = None, *, tracer: Any = No
     return Enrichment(applied)
 
 
-def enrich_session(session_id: Any = None, metadata: Any = None, *, tracer: Any = None, tracer_instance: Any = None, **named: Any) -> bool:
+def enrich_session(
+    session_id: Any = None, metadata: Any = None, *, tracer: Any = None, tracer_instance: Any = None, **named: Any
+) -> bool:
     """Add to a session; by default the one of the current context.
 
     Args:
@@ -363,7 +374,9 @@ def flush(tracer: TracerLifecycleInterface | None = None, timeout_millis: float 
     return joined
 
 
-def shutdown_tracer(tracer: TracerLifecycleInterface | None = None, timeout_millis: float = 5_000) -> FlushResult | bool:
+def shutdown_tracer(
+    tracer: TracerLifecycleInterface | None = None, timeout_millis: float = 5_000
+) -> FlushResult | bool:
     """Flush a tracer, by default the default one, and let it record nothing from here on."""
     chosen = tracer if tracer is not None else get_default_tracer()
     return True if chosen is None else chosen.shutdown(timeout_millis)
@@ -371,4 +384,5 @@ def shutdown_tracer(tracer: TracerLifecycleInterface | None = None, timeout_mill
 
 def graceful_shutdown_all(timeout_millis: float = 5_000) -> bool:
     """Shut down every tracer; true if all that finished is delivered or safe on disk."""
-    return all([bool(tracer.shutdown(timeout_millis)) for tracer in get_all_tracers()])
+    results = [tracer.shutdown(timeout_millis) for tracer in get_all_tracers()]
+    return all(results)

@@ -89,9 +89,13 @@ def check_recording(resolved: Resolved) -> Iterator[Finding]:
         yield Finding(Level.FAULT, "recording", "test_mode keeps spans from leaving the process", "unset HH_TEST_MODE")
     if settings.sample_rate is not None and settings.sample_rate < 1:
         level = Level.FAULT if settings.sample_rate == 0 else Level.HINT
-        yield Finding(level, "sampling", f"{settings.sample_rate:.0%} of the traces are recorded", "raise HH_SAMPLE_RATE")
+        yield Finding(
+            level, "sampling", f"{settings.sample_rate:.0%} of the traces are recorded", "raise HH_SAMPLE_RATE"
+        )
     if settings.span_name_filters:
-        yield Finding(Level.HINT, "sampling", "span_name_filters leave out some span names", "unset HH_SPAN_NAME_FILTERS")
+        yield Finding(
+            Level.HINT, "sampling", "span_name_filters leave out some span names", "unset HH_SPAN_NAME_FILTERS"
+        )
     if os.environ.get("OTEL_TRACES_SAMPLER") in {"always_off", "parentbased_always_off"}:
         yield Finding(Level.FAULT, "sampling", "OTEL_TRACES_SAMPLER records nothing", "unset OTEL_TRACES_SAMPLER")
     if not settings.disable_tracing and not settings.test_mode:
@@ -120,7 +124,9 @@ def _check_local(ask: Ask) -> Iterator[Finding]:
     try:
         token = Path(found.token_file).read_text("utf-8").strip()
     except OSError as error:
-        yield Finding(Level.FAULT, "key", f"the backend's token cannot be read: {error.strerror}", "run as the same user")
+        yield Finding(
+            Level.FAULT, "key", f"the backend's token cannot be read: {error.strerror}", "run as the same user"
+        )
         return
     headers = {"authorization": f"Bearer {token}"}
     yield from _answer_of(ask, f"{found.address}/v1/traces", headers, start)
@@ -155,14 +161,18 @@ def check_spool(resolved: Resolved, backend: Backend) -> Iterator[Finding]:
         root = Path(resolved.settings.spool_dir) if resolved.settings.spool_dir else spool_root()
         folder = root / Destination.of(backend).id
         nearest = next((part for part in (folder, *folder.parents) if part.exists()), Path("/"))
-        waiting = sum(fact.items for fact in inspect(folder)) if folder.exists() else 0
+        waiting = sum(fact.pending_items for fact in inspect(folder)) if folder.exists() else 0
     except (OSError, RuntimeError, JournalError) as error:
-        yield Finding(Level.FAULT, "journal", f"the journal cannot be used: {error}", "set HH_SPOOL_DIR to a folder of yours")
+        yield Finding(
+            Level.FAULT, "journal", f"the journal cannot be used: {error}", "set HH_SPOOL_DIR to a folder of yours"
+        )
         return
     if not os.access(nearest, os.W_OK):
         yield Finding(Level.FAULT, "journal", f"{nearest} cannot be written", "set HH_SPOOL_DIR to a folder of yours")
     elif waiting:
-        yield Finding(Level.HINT, "journal", f"{waiting} spans wait in {folder}", "they are sent when the backend takes them")
+        yield Finding(
+            Level.HINT, "journal", f"{waiting} spans wait in {folder}", "they are sent when the backend takes them"
+        )
     else:
         yield Finding(Level.OK, "journal", f"{folder} can be used, nothing waits there")
 
@@ -170,13 +180,14 @@ def check_spool(resolved: Resolved, backend: Backend) -> Iterator[Finding]:
 def check_instrumentation(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Is there something that would record model calls, or that gets in the way?"""
     names = {(dist.metadata["Name"] or "").lower() for dist in importlib.metadata.distributions()}
-    instrumentors = sorted(
-        name for name in names if name.startswith(_INSTRUMENTORS) and name not in _NOT_INSTRUMENTORS
-    )
+    instrumentors = sorted(name for name in names if name.startswith(_INSTRUMENTORS) and name not in _NOT_INSTRUMENTORS)
     if instrumentors:
         shown = ", ".join(instrumentors[:6]) + (" ..." if len(instrumentors) > 6 else "")
         yield Finding(
-            Level.OK, "instrumentation", f"installed: {shown}", "attach one with HoneyHiveTracer.init(instrumentors=[...])"
+            Level.OK,
+            "instrumentation",
+            f"installed: {shown}",
+            "attach one with HoneyHiveTracer.init(instrumentors=[...])",
         )
     else:
         yield Finding(
@@ -191,7 +202,9 @@ def check_instrumentation(environ: Mapping[str, str]) -> Iterator[Finding]:
             "pass tracer.provider to instrumentors explicitly",
         )  # fmt: skip
     if environ.get("OTEL_PYTHON_CONTEXT"):
-        yield Finding(Level.HINT, "clashes", "OTEL_PYTHON_CONTEXT replaces OpenTelemetry's context; spans cost more then")
+        yield Finding(
+            Level.HINT, "clashes", "OTEL_PYTHON_CONTEXT replaces OpenTelemetry's context; spans cost more then"
+        )
 
 
 def _ask(url: str, headers: Mapping[str, str]) -> Reply:

@@ -42,7 +42,6 @@ def enrich_current_span(
     Returns:
         Whether there was something to write to.
     """
-    applied = False
     with guard("enrich_span"):
         fields = {key: value for key, value in named.items() if value is not None and key != "verbose"}
         event_id = fields.pop("event_id", None)
@@ -58,8 +57,8 @@ def enrich_current_span(
             more = {"value": attributes, **more}
             attributes = None
         span.set_attributes(enrichment(attributes, more=more, **own))
-        applied = True
-    return applied
+        return True
+    return False
 
 
 def _current_span(identity: Identity | None) -> otel_trace.Span | None:
@@ -67,7 +66,7 @@ def _current_span(identity: Identity | None) -> otel_trace.Span | None:
     context = current()
     found = context.get(SPAN_KEY)
     if identity is not None and isinstance(found, Span | UnrecordedSpan):
-        owner = found._st.identity  # noqa: SLF001
+        owner = found._st.identity
         if owner is not None and owner is not identity:
             found = context.get(identity.key)
     return found if isinstance(found, otel_trace.Span) else None

@@ -10,9 +10,9 @@ name their needs in alphabetical order: then all orders agree.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from honeyhive.tracer.export.statistics import FlushResult, Statistics
     from honeyhive.tracer.provider import Tracer
     from honeyhive.tracer.span import Identity, Span, UnrecordedSpan
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = [
     "NeedsCore",
@@ -77,8 +79,12 @@ class TracerOperationsInterface(ABC):
             set_status_on_exception: Let such an exception set the status to error.
         """
 
+    @overload
+    def trace(self, name: F, /) -> F: ...
+    @overload
+    def trace(self, name: str | None = None, event_type: object = None, **attributes: Any) -> TracedBlock: ...
     @abstractmethod
-    def trace(self, name: Any = None, event_type: object = None, **attributes: Any) -> TracedBlock:
+    def trace(self, name: Any = None, event_type: object = None, **attributes: Any) -> Any:
         """Trace a block or a function: ``with tracer.trace("name")``, ``@tracer.trace(event_type="tool")``.
 
         Args:
@@ -336,7 +342,7 @@ class NeedsSpanProcessor(ABC):
 
     @property
     @abstractmethod
-    def span_processor(self) -> Any:  # noqa: ANN401 -- any OpenTelemetry span processor, or None
+    def span_processor(self) -> Any:
         """The processor that spans leave through; ``None`` in test mode."""
 
 
@@ -358,7 +364,5 @@ class NeedsPropagator(ABC):
 
     @property
     @abstractmethod
-    def propagator(self) -> Any:  # noqa: ANN401 -- an OpenTelemetry TextMapPropagator
+    def propagator(self) -> Any:
         """How trace and baggage are written to carriers."""
-
-

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["PipelineOutbox", "outbox_of", "redactor_of", "span_processor_for"]
 
 
-
 def span_processor_for(settings: Settings, backend: Backend) -> SpanProcessor:
     """Return what spans leave through; starts no thread and opens no file."""
     from honeyhive.tracer.export.batch import BatchSpanProcessor
@@ -66,7 +65,9 @@ def _redactor(
 
 def _grpc_exporter(backend: Backend, settings: Settings) -> SpanExporter:
     try:
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # type: ignore[import-not-found,unused-ignore]
+            OTLPSpanExporter,
+        )
     except ImportError as error:
         from honeyhive.exceptions import ConfigurationError
 
@@ -96,9 +97,7 @@ class PipelineOutbox(Outbox):
         def payload() -> bytes:
             return self._written(method, path, captured)
 
-        return self._pipeline.submit(
-            RecordKind.REST, payload, weight=256 + captured_bytes(captured), wake=at_once
-        )
+        return self._pipeline.submit(RecordKind.REST, payload, weight=256 + captured_bytes(captured), wake=at_once)
 
     def _written(self, method: str, path: str, captured: object) -> bytes:
         from honeyhive.utils.render import json_text, tree

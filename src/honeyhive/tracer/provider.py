@@ -28,7 +28,6 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import (
     INVALID_SPAN,
     Link,
-    NonRecordingSpan,
     SpanContext,
     SpanKind,
     TraceFlags,
@@ -80,7 +79,7 @@ class Processors(sdk.SynchronousMultiSpanProcessor):
 
     def __init__(self) -> None:
         self.multiplexer: sdk.SpanProcessor = self
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
     def of(cls, multiplexer: sdk.SpanProcessor | None) -> Processors:
@@ -98,7 +97,7 @@ class Processors(sdk.SynchronousMultiSpanProcessor):
         return self._members
 
     @_span_processors.setter
-    def _span_processors(self, value: tuple[sdk.SpanProcessor, ...]) -> None:  # type: ignore[override]
+    def _span_processors(self, value: tuple[sdk.SpanProcessor, ...]) -> None:
         self._members = tuple(value)
         self._lay_out(self._members)
 
@@ -213,15 +212,17 @@ class Tracer(sdk.Tracer):
             if attributes:
                 _give_attributes(span, attributes)
             if links:
-                span._lk = span._new_links(links)  # noqa: SLF001
-        span._kind = kind  # noqa: SLF001
-        span._options = bool(record_exception) | bool(set_status_on_exception) << 1  # noqa: SLF001
-        span._begin(start_time)  # noqa: SLF001
+                span._lk = span._new_links(links)
+        span._kind = kind
+        span._options = bool(record_exception) | bool(set_status_on_exception) << 1
+        span._begin(start_time)
         for on_start in state.processors.starting:
             on_start(span, parent_context=context)
         return span
 
-    def start_site(self, site: CallSite, context: Context, captured: Captured | None, kind: SpanKind) -> Span | UnrecordedSpan:
+    def start_site(
+        self, site: CallSite, context: Context, captured: Captured | None, kind: SpanKind
+    ) -> Span | UnrecordedSpan:
         """Start the span of a decorated call in *context*, with what was captured of its arguments."""
         state = self._state or self._renew()
         span = _start_short(state, site.name, context)
@@ -230,11 +231,11 @@ class Tracer(sdk.Tracer):
             if not isinstance(prepared, Span):
                 return prepared
             span = prepared
-        span._site = site  # noqa: SLF001
-        span._pin = captured  # noqa: SLF001
-        span._kind = kind  # noqa: SLF001
-        span._start_time = state.wall_ns()  # noqa: SLF001
-        span._mono = state.monotonic_ns()  # noqa: SLF001
+        span._site = site
+        span._pin = captured
+        span._kind = kind
+        span._start_time = state.wall_ns()
+        span._mono = state.monotonic_ns()
         for on_start in state.processors.starting:
             on_start(span, parent_context=context)
         return span
@@ -249,39 +250,40 @@ class Tracer(sdk.Tracer):
         links: Sequence[Link],
     ) -> Span | UnrecordedSpan:
         where = get_current() if context is None else context
+        hidden = where.get(hh_context.SPAN_KEY)
         parent_span = _parent_span(where, state.identity)
-        parent = parent_span.get_span_context()
-        if parent is not None and not isinstance(parent, SpanContext):
+        parent: SpanContext | None = parent_span.get_span_context()
+        if not isinstance(parent, SpanContext):
             raise TypeError("parent_span_context must be a SpanContext or None.")
         if not self._enabled():
             return UnrecordedSpan(parent, state)
         if state.allows is not None and not state.allows(name):
             return UnrecordedSpan(parent, state)
-        if parent_span is not where.get(hh_context.SPAN_KEY):
+        if hidden is not None and parent_span is not hidden:
             context = set_span_in_context(parent_span, where)
-        if parent is None or not parent.is_valid:
+        if not parent.is_valid:
             parent, trace_id = None, self.id_generator.generate_trace_id()
         else:
             trace_id = parent.trace_id
         result = self.sampler.should_sample(context, trace_id, name, kind, attributes, links)
-        flags = _SAMPLED if result.decision.is_sampled() else 0
+        flags = _SAMPLED if result.decision.is_sampled() else 0  # type: ignore[no-untyped-call]
         if _ids_are_random(self.id_generator) if parent is None else parent.trace_flags & _RANDOM_FLAG:
             flags |= _RANDOM_FLAG
         span_id = self.id_generator.generate_span_id()
         metrics = getattr(self, "_tracer_metrics", None)
         release = None if metrics is None else metrics.start_span(parent, result.decision)
-        if not result.decision.is_recording():
+        if not result.decision.is_recording():  # type: ignore[no-untyped-call]
             dropped = SpanContext(trace_id, span_id, False, TraceFlags(flags), result.trace_state)
             return UnrecordedSpan(dropped, state)
         span = make_span(state, name, trace_id, span_id, parent.span_id if parent else 0, flags, where)
-        span._par = parent  # noqa: SLF001
-        span._release = release  # noqa: SLF001
-        if result.trace_state:
-            span._tstate = result.trace_state  # noqa: SLF001
+        span._par = parent
+        span._release = release
+        if result.trace_state is not None:
+            span._tstate = result.trace_state
         if result.attributes:
             _give_attributes(span, result.attributes)
         if links:
-            span._lk = span._new_links(links)  # noqa: SLF001
+            span._lk = span._new_links(links)
         return span
 
     def start_as_current_span(  # type: ignore[override]
@@ -313,12 +315,10 @@ def _start_short(state: SpanState, name: str, context: Mapping[str, Any]) -> Spa
         return make_span(state, name, _bits(128) or 1, _bits(64) or 1, 0, state.root_flags, context)
     if not state.fast_child or type(parent) is not Span:
         return None
-    if parent._st.identity is not state.identity or not parent._flags & _SAMPLED:  # noqa: SLF001
+    if parent._st.identity is not state.identity or not parent._flags & _SAMPLED:
         return None
-    span = make_span(
-        state, name, parent._tid, _bits(64) or 1, parent._sid, parent._flags, context  # noqa: SLF001
-    )
-    span._tstate = parent._tstate  # noqa: SLF001
+    span = make_span(state, name, parent._tid, _bits(64) or 1, parent._sid, parent._flags, context)
+    span._tstate = parent._tstate
     return span
 
 
@@ -329,17 +329,17 @@ def _parent_span(context: Mapping[str, Any], identity: Identity | None) -> ApiSp
     """
     found = context.get(hh_context.SPAN_KEY)
     if isinstance(found, Span | UnrecordedSpan) and identity is not None:
-        owner = found._st.identity  # noqa: SLF001
+        owner = found._st.identity
         if owner is not None and owner is not identity:
             found = context.get(identity.key)
     return found if isinstance(found, ApiSpan) else INVALID_SPAN
 
 
 def _give_attributes(span: Span, attributes: Mapping[str, Any]) -> None:
-    limit = span._st.fast_count  # noqa: SLF001
+    limit = span._st.fast_count
     plain = len(attributes) <= limit and all(type(key) is str and key for key in attributes)
     if plain and _SCALARS.issuperset(map(type, attributes.values())):
-        span._dyn = dict(attributes)  # noqa: SLF001
+        span._dyn = dict(attributes)
     else:
         span.set_attributes(attributes)
 
@@ -402,7 +402,7 @@ class CurrentSpan:
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
-            async def traced_async(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401
+            async def traced_async(*args: P.args, **kwargs: P.kwargs) -> Any:
                 with CurrentSpan(tracer, arguments, end):
                     return await function(*args, **kwargs)
 
@@ -433,7 +433,7 @@ class TracerProvider(sdk.TracerProvider):
         sampler: sampling.Sampler | None = None,
         resource: Resource | None = None,
         shutdown_on_exit: bool = True,
-        active_span_processor: Any = None,  # noqa: ANN401 -- either of the SDK's two multiplexers
+        active_span_processor: Any = None,
         id_generator: IdGenerator | None = None,
         span_limits: sdk.SpanLimits | None = None,
         *,
@@ -441,7 +441,7 @@ class TracerProvider(sdk.TracerProvider):
         allows: Callable[[str], bool] | None = None,
         wall_ns: Callable[[], int] = time_ns,
         monotonic_ns: Callable[[], int] = monotonic_ns,
-        **kwargs: Any,  # noqa: ANN401 -- the SDK's own, handed on
+        **kwargs: Any,
     ) -> None:
         self._extras = (identity, allows, (wall_ns, monotonic_ns))
         super().__init__(
@@ -460,16 +460,17 @@ class TracerProvider(sdk.TracerProvider):
         instrumenting_library_version: str | None = None,
         schema_url: str | None = None,
         attributes: Attributes = None,
-    ) -> Any:  # noqa: ANN401 -- Tracer, or the API's no-op one when the SDK is disabled
+    ) -> Any:
         """Return the tracer of that instrumentation scope; its spans are ours."""
-        tracer = super().get_tracer(
-            instrumenting_module_name, instrumenting_library_version, schema_url, attributes
-        )
+        tracer = super().get_tracer(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
         if type(tracer) is sdk.Tracer:
             # The SDK keeps a table of tracers and hands out what stands there: that very
             # object becomes ours, so all who hold it see the change.
             with self._tracers_lock:
                 if type(tracer) is sdk.Tracer:
-                    tracer.__class__ = Tracer
-                    tracer.configure(*self._extras)
+                    self._adopt(tracer)
         return tracer
+
+    def _adopt(self, tracer: Any) -> None:
+        tracer.__class__ = Tracer
+        tracer.configure(*self._extras)

@@ -99,7 +99,7 @@ def set_default_tracer(tracer: NeedsIdentity | None) -> None:
     _registry.choose(tracer)
 
 
-def get_default_tracer() -> Any:  # noqa: ANN401 -- a HoneyHiveTracer, which this module is below of
+def get_default_tracer() -> Any:
     """Return the default tracer, or ``None``."""
     return _registry.default
 
@@ -115,7 +115,7 @@ def get_registry_stats() -> dict[str, Any]:
     return {"active_tracers": len(get_all_tracers()), "has_default_tracer": _registry.default is not None}
 
 
-def get_tracer_from_baggage(ctx: Context | None = None) -> Any:  # noqa: ANN401
+def get_tracer_from_baggage(ctx: Context | None = None) -> Any:
     """Return the tracer that *ctx* (by default the current context) names, or ``None``.
 
     It is named by a key of the context, or by the baggage entry ``honeyhive_tracer_id``
@@ -128,7 +128,7 @@ def get_tracer_from_baggage(ctx: Context | None = None) -> Any:  # noqa: ANN401
     return _registry.alive.get(carried) if isinstance(carried, str) else None
 
 
-def discover_tracer(explicit_tracer: Any = None, ctx: Context | None = None) -> Any:  # noqa: ANN401
+def discover_tracer(explicit_tracer: Any = None, ctx: Context | None = None) -> Any:
     """Return *explicit_tracer*, else the tracer of the context, else the default, else ``None``."""
     if explicit_tracer is not None:
         return explicit_tracer
@@ -143,7 +143,7 @@ def identity_for(context: Mapping[str, Any]) -> Identity | None:
         return named
     current = context.get(SPAN_KEY)
     if type(current) is Span or type(current) is UnrecordedSpan:
-        owner: Identity | None = current._st.identity  # noqa: SLF001
+        owner: Identity | None = current._st.identity
         if owner is not None and owner.enabled:
             return owner
     return _registry.default_identity

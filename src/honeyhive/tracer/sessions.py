@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ __all__ = ["announcement", "default_session_name"]
 
 def default_session_name() -> str:
     """Return the name of the running script without its ending, or ``session`` where there is none."""
-    script = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] not in {"", "-c", "-m"} else ""
-    return os.path.splitext(script)[0] or "session"
+    script = sys.argv[0] if sys.argv else ""
+    return "session" if script in {"", "-c", "-m"} else Path(script).stem or "session"
 
 
 def announcement(settings: Settings, session_id: str, **fields: Any) -> dict[str, Any]:

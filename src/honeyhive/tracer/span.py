@@ -33,7 +33,16 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, _Span
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
 
 from honeyhive.tracer import context as hh_context
 from honeyhive.utils.capture import captured_bytes
@@ -107,7 +116,7 @@ class Identity:
         self._tracer = weakref.ref(tracer)
 
     @property
-    def tracer(self) -> Any:  # noqa: ANN401 -- this room must not know the tracer's class
+    def tracer(self) -> Any:
         """The tracer, or ``None`` once it is gone."""
         return None if self._tracer is None else self._tracer()
 
@@ -217,7 +226,7 @@ def error_message(error: BaseException) -> str:
         return str(error)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException:  # noqa: BLE001 -- the user's __str__ may raise anything; theirs must not become ours
+    except BaseException:
         return f"<unprintable {type(error).__name__}>"
 
 
@@ -226,7 +235,7 @@ def _stack_text(error: BaseException) -> str:
         return "".join(traceback.format_exception(error))
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException:  # noqa: BLE001 -- formatting calls the user's __str__ of every error in the chain
+    except BaseException:
         return "".join(traceback.format_tb(error.__traceback__))
 
 
@@ -262,8 +271,8 @@ class Span(_Span):
     _pout: Captured | None
     _dyn: dict[str, AttributeValue] | None
     _attrs: BoundedAttributes | None
-    _ev: BoundedList | None
-    _lk: BoundedList | None
+    _ev: BoundedList[Any] | None
+    _lk: BoundedList[Any] | None
     _over: dict[str, Any] | None
     _name: str
     _kind: SpanKind
@@ -308,12 +317,13 @@ class Span(_Span):
     def __repr__(self) -> str:
         return f'{type(self).__name__}(name="{self._name}", context={self._context})'
 
+    # The SDK declares these as plain attributes; here they are properties, which type checkers refuse.
     # -- what is shared, unless somebody assigned his own -----------------------------------
 
-    def _shared(self, name: str, value: Any) -> Any:  # noqa: ANN401 -- several foreign types
+    def _shared(self, name: str, value: Any) -> Any:
         return value if self._over is None else self._over.get(name, value)
 
-    def _assign(self, name: str, value: Any) -> None:  # noqa: ANN401 -- several foreign types
+    def _assign(self, name: str, value: Any) -> None:
         if self._over is None:
             self._over = {}
         self._over[name] = value
@@ -351,27 +361,27 @@ class Span(_Span):
         self._assign("limits", value)
 
     @property
-    def _span_processor(self) -> Any:  # noqa: ANN401 -- whatever multiplexer the provider was given
+    def _span_processor(self) -> Any:
         return self._shared("processor", self._st.processors.multiplexer)
 
     @_span_processor.setter
-    def _span_processor(self, value: Any) -> None:  # noqa: ANN401
+    def _span_processor(self, value: Any) -> None:
         self._assign("processor", value)
 
     @property
-    def _sampler(self) -> Any:  # noqa: ANN401 -- an OpenTelemetry sampler, unused after the start
+    def _sampler(self) -> Any:  # type: ignore[override]
         return self._st.sampler
 
     @property
-    def _lock(self) -> threading.RLock:
+    def _lock(self) -> threading.RLock:  # type: ignore[override]
         return _build_lock
 
     @property
-    def _record_exception(self) -> bool:
+    def _record_exception(self) -> bool:  # type: ignore[override]
         return bool(self._options & 1)
 
     @property
-    def _set_status_on_exception(self) -> bool:
+    def _set_status_on_exception(self) -> bool:  # type: ignore[override]
         return bool(self._options & 2)
 
     # -- attributes -------------------------------------------------------------------------
@@ -435,17 +445,17 @@ class Span(_Span):
                 limits = self._limits
                 self._attrs = BoundedAttributes(
                     limits.max_span_attributes,
-                    self._merged(),  # type: ignore[arg-type]
+                    self._merged(),
                     immutable=self._end_time is not None,
                     max_value_len=limits.max_span_attribute_length,
                 )
             return self._attrs
 
     @_attributes.setter
-    def _attributes(self, value: Any) -> None:  # noqa: ANN401 -- other libraries assign plain dicts too
+    def _attributes(self, value: Any) -> None:
         self._attrs = value
 
-    def set_attribute(self, key: str, value: AttributeValue) -> None:  # type: ignore[override]
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
         if self._end_time is not None:
             _logger.warning("Setting attribute on ended span.")
             return
@@ -467,14 +477,14 @@ class Span(_Span):
         else:
             self._attributes[key] = value
 
-    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:  # type: ignore[override]
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         for key, value in attributes.items():
             self.set_attribute(key, value)
 
     # -- events and links ---------------------------------------------------------------------
 
-    @property
-    def _events(self) -> BoundedList:
+    @property  # type: ignore[override]
+    def _events(self) -> BoundedList[Any]:
         if self._ev is None:
             with _build_lock:
                 if self._ev is None:
@@ -482,11 +492,11 @@ class Span(_Span):
         return self._ev
 
     @_events.setter
-    def _events(self, value: Any) -> None:  # noqa: ANN401
+    def _events(self, value: Any) -> None:
         self._ev = value
 
-    @property
-    def _links(self) -> BoundedList:
+    @property  # type: ignore[override]
+    def _links(self) -> BoundedList[Any]:
         if self._lk is None:
             with _build_lock:
                 if self._lk is None:
@@ -494,7 +504,7 @@ class Span(_Span):
         return self._lk
 
     @_links.setter
-    def _links(self, value: Any) -> None:  # noqa: ANN401
+    def _links(self, value: Any) -> None:
         self._lk = value
 
     @property
@@ -505,7 +515,7 @@ class Span(_Span):
     def links(self) -> Sequence[Link]:
         return () if self._lk is None else tuple(self._lk)
 
-    def _add_event(self, event: Any) -> None:  # noqa: ANN401 -- EventBase is private to the SDK
+    def _add_event(self, event: Any) -> None:
         if self._end_time is not None:
             _logger.warning("Tried calling %s on an ended span.", "_add_event")
             return
@@ -561,9 +571,7 @@ class Span(_Span):
             self._status = Status(status, description)
             return
         if description is not None:
-            _logger.warning(
-                "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description
-            )
+            _logger.warning("Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description)
         self._status = status
 
     # -- life -----------------------------------------------------------------------------------
@@ -617,7 +625,7 @@ class Span(_Span):
                 if key not in attributes:
                     attributes[key] = value
         if isinstance(attributes, BoundedAttributes):
-            attributes._immutable = True  # noqa: SLF001 -- as the SDK's own span does
+            attributes._immutable = True
 
     def is_recording(self) -> bool:
         return self._end_time is None
@@ -654,7 +662,7 @@ class Span(_Span):
             context=self._context,
             parent=self._parent,
             resource=self._resource,
-            attributes=self._attributes,  # type: ignore[arg-type]
+            attributes=self._attributes,
             events=self._events,
             links=self._links,
             kind=self._kind,
@@ -684,7 +692,13 @@ def _add_baggage(out: dict[str, AttributeValue], baggage: Mapping[str, object]) 
 
 
 def make_span(
-    state: SpanState, name: str, trace_id: int, span_id: int, parent_span_id: int, flags: int, context: Mapping[str, Any]
+    state: SpanState,
+    name: str,
+    trace_id: int,
+    span_id: int,
+    parent_span_id: int,
+    flags: int,
+    context: Mapping[str, Any],
 ) -> Span:
     """Create a span that has not begun; *context* is where it starts."""
     span = _new(Span)
@@ -754,7 +768,7 @@ def entered(context: Context, span: Span | UnrecordedSpan) -> Context:
     put(inner, hh_context.SPAN_KEY, span)
     if not context:
         return inner
-    identity = span._st.identity  # noqa: SLF001 -- the two classes of this module
+    identity = span._st.identity
     hidden = context.get(hh_context.SPAN_KEY)
     state = getattr(hidden, "_st", None) if isinstance(hidden, Span | UnrecordedSpan) else None
     if state is not None and state.identity is not identity and state.identity is not None:

@@ -66,7 +66,7 @@ class TraceOptions:
     capture: bool | None = None
     capture_inputs: bool | None = None
     capture_outputs: bool | None = None
-    namespaces: Mapping[str, object] = field(default_factory=dict)
+    namespaces: Mapping[str, Any] = field(default_factory=dict)
 
     def site(self, name: str) -> CallSite:
         """Return what all spans of a function called *name* share."""
@@ -119,9 +119,7 @@ class Signature:
         self.names = tuple(positional[self.skipped :])
         self.extra_positional = next((p.name for p in parameters if p.kind is kinds.VAR_POSITIONAL), "args")
         self.extra_keywords = next((p.name for p in parameters if p.kind is kinds.VAR_KEYWORD), None)
-        self.defaults = {
-            p.name: p.default for p in parameters if p.default is not kinds.empty and p.name != "tracer"
-        }
+        self.defaults = {p.name: p.default for p in parameters if p.default is not kinds.empty and p.name != "tracer"}
         self.is_plain = "tracer" not in self.names and set(self.defaults) <= set(self.names)
 
     def captured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Captured:
@@ -213,7 +211,9 @@ class CallPlan:
         if identity is None or not identity.enabled:
             return None
         wanted = identity.capture_inputs if self._inputs is None else self._inputs
-        captured = self._signature.captured(args, kwargs) if wanted and (args or kwargs or self._signature.defaults) else None
+        captured = (
+            self._signature.captured(args, kwargs) if wanted and (args or kwargs or self._signature.defaults) else None
+        )
         return identity.core.start_site(self.site, context, captured, self._kind)  # type: ignore[no-any-return]
 
     def finish(self, span: Span | UnrecordedSpan, result: object) -> None:
@@ -339,7 +339,8 @@ class _IdleCall(_GeneratorCall):
     def yielded(self, item: object) -> None:
         """Keep nothing of *item*."""
 
-    returned = yielded
+    def returned(self, value: object) -> None:
+        """Keep nothing of *value*."""
 
     def raised(self, error: BaseException) -> None:
         """Keep nothing of *error*."""
@@ -352,14 +353,14 @@ def wrap(function: Callable[..., Any], plan: CallPlan) -> Callable[..., Any]:
     """Return *function* traced as *plan* says; introspection finds the same as before."""
     if inspect.isasyncgenfunction(function):
         return _named(function, _wrap_async_generator(function, plan))
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         return _named(function, _wrap_coroutine(function, plan))
     if inspect.isgeneratorfunction(function):
         return _named(function, _wrap_generator(function, plan))
     return _named(function, _wrap_function(function, plan))
 
 
-def decorate(target: Any, options: TraceOptions, explicit: Identity | None, *, as_coroutine: bool = False) -> Any:  # noqa: ANN401
+def decorate(target: Any, options: TraceOptions, explicit: Identity | None, *, as_coroutine: bool = False) -> Any:
     """Trace *target*: a callable, or the class method, static method or property around one.
 
     Raises:
@@ -368,9 +369,10 @@ def decorate(target: Any, options: TraceOptions, explicit: Identity | None, *, a
     if isinstance(target, classmethod | staticmethod):
         return type(target)(decorate(target.__func__, options, explicit, as_coroutine=as_coroutine))
     if isinstance(target, property):
-        parts = (target.fget, target.fset, target.fdel)
-        traced = [part and decorate(part, options, explicit) for part in parts]
-        return property(*traced, doc=target.__doc__)
+        fget, fset, fdel = (
+            part and decorate(part, options, explicit) for part in (target.fget, target.fset, target.fdel)
+        )
+        return property(fget, fset, fdel, target.__doc__)
     if isinstance(target, type):
         raise TypeError(f"{target.__qualname__} is a class; decorate it with @trace_class")
     if not callable(target):
@@ -384,7 +386,7 @@ def wrap_as_coroutine(function: Callable[..., Any], plan: CallPlan) -> Callable[
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         return wrap(function, plan)
 
-    async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    async def call(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
     return _named(function, _wrap_coroutine(call, plan))
@@ -408,7 +410,7 @@ def _named(function: Callable[..., Any], wrapper: Callable[..., Any]) -> Callabl
 def _wrap_function(function: Callable[..., Any], plan: CallPlan) -> Callable[..., Any]:
     begin, finish, fail = plan.begin, plan.finish, plan.fail
 
-    def traced(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def traced(*args: Any, **kwargs: Any) -> Any:
         span = begin(args, kwargs)
         if span is None:
             return function(*args, **kwargs)
@@ -426,7 +428,7 @@ def _wrap_function(function: Callable[..., Any], plan: CallPlan) -> Callable[...
 def _wrap_coroutine(function: Callable[..., Any], plan: CallPlan) -> Callable[..., Any]:
     begin, finish, fail = plan.begin, plan.finish, plan.fail
 
-    async def traced(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    async def traced(*args: Any, **kwargs: Any) -> Any:
         span = begin(args, kwargs)
         if span is None:
             return await function(*args, **kwargs)

@@ -12,7 +12,9 @@ from honeyhive.tracer import HoneyHiveTracer, interfaces, mixins
 from honeyhive.tracer.base import HoneyHiveTracerBase
 
 MIXINS = [getattr(mixins, name) for name in mixins.__all__]
-CONTRACTS = [value for value in vars(interfaces).values() if inspect.isclass(value) and value.__module__ == interfaces.__name__]
+CONTRACTS = [
+    value for value in vars(interfaces).values() if inspect.isclass(value) and value.__module__ == interfaces.__name__
+]
 
 
 @pytest.mark.acceptance("S13")

@@ -106,7 +106,7 @@ async def adriven(generator: Any, steps: list[tuple[str, Any]]) -> list[tuple[st
                 results.append(("value", await generator.athrow(value("thrown"))))
             else:
                 results.append(("value", await generator.asend(value)))
-        except BaseException as error:  # noqa: BLE001, PERF203 -- every way to end is compared
+        except BaseException as error:  # noqa: BLE001 -- every way to end is compared
             results.append((type(error).__name__, str(error)))
     return results
 

@@ -122,7 +122,9 @@ def test_start_span_can_be_ended_without_entering_it(tracer: HoneyHiveTracer) ->
 
 
 @pytest.mark.acceptance("S12")
-def test_blocks_and_decorators_nest_in_any_order(tracer: HoneyHiveTracer, exported: Callable[[], list[ReadableSpan]]) -> None:
+def test_blocks_and_decorators_nest_in_any_order(
+    tracer: HoneyHiveTracer, exported: Callable[[], list[ReadableSpan]]
+) -> None:
     @tracer.trace(event_type="tool")
     def inner() -> None:
         with tracer.start_span("leaf"):
@@ -183,9 +185,7 @@ def test_a_copy_is_a_plain_readable_span(tracer: HoneyHiveTracer) -> None:
 
 def test_durations_do_not_follow_the_wall_clock() -> None:
     wall, monotonic = iter([1_000, 1]), iter([10, 25])
-    provider = TracerProvider(
-        wall_ns=lambda: next(wall), monotonic_ns=lambda: next(monotonic), shutdown_on_exit=False
-    )
+    provider = TracerProvider(wall_ns=lambda: next(wall), monotonic_ns=lambda: next(monotonic), shutdown_on_exit=False)
 
     span = provider.get_tracer("clock").start_span("op")
     span.end()

@@ -14,7 +14,15 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from honeyhive import ConfigurationError, HoneyHiveTracer, enrich_session, flush, get_default_tracer, set_default_tracer, trace
+from honeyhive import (
+    ConfigurationError,
+    HoneyHiveTracer,
+    enrich_session,
+    flush,
+    get_default_tracer,
+    set_default_tracer,
+    trace,
+)
 from honeyhive.tracer import Components, with_distributed_trace_context
 from honeyhive.tracer.registry import get_all_tracers, get_registry_stats
 
@@ -126,7 +134,9 @@ def test_the_first_tracer_is_the_default_until_it_is_shut_down(pair: Any) -> Non
 
 
 def test_a_tracer_nobody_keeps_stays_the_default_until_another_is_made(exporter: InMemorySpanExporter) -> None:
-    HoneyHiveTracer.init(project="kept", test_mode=True, components=Components(span_processor=SimpleSpanProcessor(exporter)))
+    HoneyHiveTracer.init(
+        project="kept", test_mode=True, components=Components(span_processor=SimpleSpanProcessor(exporter))
+    )
     gc.collect()
 
     @trace(event_name="work")

@@ -42,12 +42,12 @@ class TracerLifecycleMixin(TracerLifecycleInterface, NeedsCore, NeedsIdentity, N
         return found if isinstance(found, Statistics) else Statistics()
 
 
-def _members(processors: Any) -> tuple[Any, ...]:  # noqa: ANN401 -- ours, or a multiplexer of the SDK
+def _members(processors: Any) -> tuple[Any, ...]:
     members = getattr(processors, "_span_processors", None) or ()
     return tuple(members) or ((processors.multiplexer,) if processors.multiplexer is not processors else ())
 
 
-def _flushed(processor: Any, timeout_millis: float) -> FlushResult:  # noqa: ANN401 -- any span processor
+def _flushed(processor: Any, timeout_millis: float) -> FlushResult:
     """Flush one processor; a foreign one can only say yes or no."""
     flush = getattr(processor, "flush", None)
     with guard("flush"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast, overload
 from uuid import uuid4
 
 from opentelemetry import trace as otel_trace
@@ -21,6 +21,8 @@ from honeyhive.utils.guard import guard
 from honeyhive.utils.ids import event_id, is_uuid
 
 __all__ = ["TracerOperationsMixin"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENT_TYPES = frozenset({"model", "tool", "chain"})
 _EVENT_FIELDS = frozenset({"duration", "start_time", "end_time", "session_id", "parent_id", "source", "project"})
@@ -57,13 +59,17 @@ class TracerOperationsMixin(TracerOperationsInterface, NeedsCore, NeedsIdentity,
                 )
         if not isinstance(span, Span | UnrecordedSpan):
             span = UnrecordedSpan(otel_trace.get_current_span().get_span_context(), self._idle_state())
-        span._token = ENTERABLE  # noqa: SLF001 -- spans of one room
-        return span
+        span._token = ENTERABLE
+        return cast("Span | UnrecordedSpan", span)
 
     def _idle_state(self) -> SpanState:
         return self.tracer.state
 
-    def trace(self, name: Any = None, event_type: object = None, **attributes: Any) -> Any:  # noqa: ANN401
+    @overload
+    def trace(self, name: F, /) -> F: ...
+    @overload
+    def trace(self, name: str | None = None, event_type: object = None, **attributes: Any) -> TracedBlock: ...
+    def trace(self, name: Any = None, event_type: object = None, **attributes: Any) -> Any:
         if callable(name) and not isinstance(name, str):
             return decorate(name, TraceOptions(), self.identity)
         options = TraceOptions(event_type=event_type or "tool", event_name=None if name is None else str(name))
@@ -71,7 +77,9 @@ class TracerOperationsMixin(TracerOperationsInterface, NeedsCore, NeedsIdentity,
 
     def create_event(self, event_name: str | Mapping[str, Any] | None = None, **fields: Any) -> str | None:
         with guard("create_event"):
-            given = {**event_name, **fields} if isinstance(event_name, Mapping) else {"event_name": event_name, **fields}
+            given = (
+                {**event_name, **fields} if isinstance(event_name, Mapping) else {"event_name": event_name, **fields}
+            )
             given = dict(given.get("event", given))
             event = self._event(given)
             if self.outbox.tell("POST", "/events", {"event": event}):
@@ -82,9 +90,6 @@ class TracerOperationsMixin(TracerOperationsInterface, NeedsCore, NeedsIdentity,
         context = get_current()
         identity = self.identity
         current = otel_trace.get_current_span(context).get_span_context()
-        session_id = hh_context.session_of(
-            hh_context.sessions_in(context), context.get(hh_context.BAGGAGE_KEY), identity  # type: ignore[arg-type]
-        )
         now_ms = time.time_ns() / 1e6
         duration = float(given.get("duration") or 0.0)
         end_ms = float(given.get("end_time") or now_ms)
@@ -94,7 +99,7 @@ class TracerOperationsMixin(TracerOperationsInterface, NeedsCore, NeedsIdentity,
             "event_name": str(given.pop("event_name", None) or "event"),
             "event_type": event_type if event_type in _EVENT_TYPES else "tool",
             "event_id": own_id if isinstance(own_id, str) and is_uuid(own_id) else str(uuid4()),
-            "session_id": session_id or identity.session_id,
+            "session_id": hh_context.current_session_of(identity),
             "project": identity.project,
             "source": identity.source,
             "start_time": end_ms - duration,
@@ -107,9 +112,7 @@ class TracerOperationsMixin(TracerOperationsInterface, NeedsCore, NeedsIdentity,
         if given.get("error") is not None:
             event["error"] = as_text(given.pop("error"))
         for key, value in given.items():
-            if key in _EVENT_FIELDS and value is not None:
-                event[key] = value
-            elif key in NAMESPACES:
+            if (key in _EVENT_FIELDS and value is not None) or key in NAMESPACES:
                 event[key] = value
             elif value is not None:
                 metadata[key] = value

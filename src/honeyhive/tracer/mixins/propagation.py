@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import Token
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from opentelemetry.context import get_current
 
@@ -38,10 +38,9 @@ class TracerPropagationMixin(TracerPropagationInterface, NeedsIdentity, NeedsPro
         return hh_context.with_session(context, self.identity, session_id)
 
     def extract_context(self, carrier: Mapping[str, str]) -> Context:
-        context = get_current()
         with guard("extract_context"):
-            context = self.propagator.extract(carrier, context=context)
-        return context
+            return cast("Context", self.propagator.extract(carrier, context=get_current()))
+        return get_current()
 
     def link(self, carrier: Mapping[str, str] | None = None) -> Token[Context]:
         return hh_context.attach(self.extract_context(carrier or {}))

@@ -63,7 +63,7 @@ class TracerSessionMixin(TracerSessionInterface, NeedsIdentity, NeedsOutbox, Nee
         """Do what :meth:`create_session` does; it never waits, so the two differ in form only."""
         return self.create_session(session_name, **fields)
 
-    def _context_of(self, session_id: str) -> Any:  # noqa: ANN401 -- OpenTelemetry's Context
+    def _context_of(self, session_id: str) -> Any:
         context = hh_context.with_session(get_current(), self.identity, session_id)
         return hh_context.with_tracer(context, self.identity)
 
@@ -107,17 +107,11 @@ class TracerSessionMixin(TracerSessionInterface, NeedsIdentity, NeedsOutbox, Nee
             metadata = {**(metadata or {}), **first}
         accepted = False
         with guard("enrich_session"):
-            target = session_id or self._current_session_id()
+            target = session_id or hh_context.current_session_of(self.identity)
             if target:
                 body = _update(target, metadata, named)
                 accepted = self.outbox.tell("PUT", "/events", body)
         return accepted
-
-    def _current_session_id(self) -> str | None:
-        context = get_current()
-        baggage: Any = context.get(hh_context.BAGGAGE_KEY)
-        here = hh_context.session_of(hh_context.sessions_in(context), baggage, self.identity)
-        return here or self.identity.session_id
 
 
 def _usable(session_id: str | None) -> str | None:
