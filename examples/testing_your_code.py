@@ -1,12 +1,18 @@
-"""Test what your own code traces: ``capture_spans`` hands you the spans, offline.
+"""Test what your own code traces: the fixture ``capture_spans`` hands you the spans.
 
 Run it with ``pytest examples/testing_your_code.py``. The fixture comes with
-honeyhive; nothing is sent, nothing is written.
+honeyhive; nothing is sent and nothing is written.
 """
 
 import pytest
 
 from honeyhive import enrich_span, trace
+from honeyhive.testing import SpanCapture
+
+
+@trace(event_type="chain", event_name="share")
+def share(total: float, people: int) -> str:
+    return f"{divide(total, people):.2f} each"
 
 
 @trace(event_type="tool", event_name="divide")
@@ -15,19 +21,25 @@ def divide(a: float, b: float) -> float:
     return a / b
 
 
-def test_division_is_traced(capture_spans):
-    assert divide(6, 3) == 2
+def test_sharing_divides_once(capture_spans: SpanCapture) -> None:
+    assert share(9, 3) == "3.00 each"
+
+    assert capture_spans.tree() == "share [chain]\n  divide [tool]"
+
+
+def test_a_division_shows_what_went_in_and_out(capture_spans: SpanCapture) -> None:
+    divide(6, 4)
 
     (span,) = capture_spans.spans
-    assert span.name == "divide"
-    assert span.attributes["honeyhive_inputs.a"] == 6
-    assert span.attributes["honeyhive_outputs.result"] == 2
-    assert span.attributes["honeyhive_metadata.exact"] is True
+    assert span.inputs == {"a": 6, "b": 4}
+    assert span.outputs == {"result": 1.5}
+    assert span.metadata["exact"] is False
 
 
-def test_a_failure_is_traced_and_passes_on(capture_spans):
+def test_a_failure_is_noted_and_passes_on(capture_spans: SpanCapture) -> None:
     with pytest.raises(ZeroDivisionError):
         divide(1, 0)
 
     (span,) = capture_spans.spans
-    assert span.attributes["honeyhive_error_type"] == "ZeroDivisionError"
+    assert span.status == "error"
+    assert [error.type for error in span.exceptions] == ["ZeroDivisionError"]

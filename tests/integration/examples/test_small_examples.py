@@ -33,6 +33,23 @@ def test_three_lines_make_a_trace(run: Run, story: Read) -> None:
     assert trace.spans[0]["details"]["outputs"] == {"result": "Hello, bees!"}
 
 
+def test_what_is_traced_without_a_backend_is_there_when_one_starts(tmp_path: Path) -> None:
+    """The program does not wait for it, and says in one line where its span is."""
+    from local_backend import LocalBackend, private_environment
+
+    program = Path(__file__).resolve().parents[3] / "examples" / "quickstart.py"
+    done = subprocess.run(
+        [sys.executable, program], env=private_environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    with LocalBackend(tmp_path) as backend:
+        trace = backend.wait_for_trace(project="quickstart")
+
+    assert done.stdout == "Hello, bees!\n"
+    assert [line for line in done.stderr.splitlines() if str(tmp_path) in line] == done.stderr.splitlines()
+    assert len(done.stderr.splitlines()) == 1
+    assert [span["name"] for span in trace["span_list"]] == ["__main__.greet"]
+
+
 def test_coroutines_generators_and_classes_nest(run: Run, story: Read, backend: LocalBackend) -> None:
     """Concurrent tasks are siblings; a generator's span holds what it calls."""
     printed = run("async_and_streaming.py")
@@ -112,7 +129,7 @@ def test_users_test_their_traces_with_the_fixture(backend: LocalBackend) -> None
     )
 
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert "3 passed" in done.stdout
 
 
 def test_programs_for_the_public_sdk_run_unchanged(run: Run, story: Read, backend: LocalBackend) -> None:
