@@ -194,7 +194,7 @@ class Delivery:
             case Action.SHRINK:
                 self._shrink(part)
             case Action.ISOLATE:
-                self._isolate(part)
+                self._isolate(part, verdict)
 
     def _deliver(self, part: _Part, verdict: Verdict) -> None:
         rejected = min(verdict.rejected, part.spans)
@@ -239,11 +239,13 @@ class Delivery:
 
         return shortened(part.payload) if part.kind is RecordKind.SPANS else None
 
-    def _isolate(self, part: _Part) -> None:
+    def _isolate(self, part: _Part, verdict: Verdict) -> None:
         self._recover()
         if part.spans > 1:
             self._halve(part)
         else:
+            if part.kind is RecordKind.REST:
+                self._reporter.unwanted(verdict.reason)
             self._drop(part, DropReason.REJECTED_BY_BACKEND)
 
     def _halve(self, part: _Part) -> None:

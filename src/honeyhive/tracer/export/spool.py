@@ -67,7 +67,7 @@ class Batch:
     last: Position
     shelf: Shelf
     age_s: float
-    """Seconds since the oldest of them was written, to the minute."""
+    """Seconds since the youngest of them was written, to the minute."""
 
 
 class Shelf:
@@ -118,8 +118,12 @@ class Shelf:
             len(records),
             records[-1].position,
             self,
-            now - (self.births[0][1] if self.births else now),
+            now - self._born(self.settled + len(records) - 1, now),
         )
+
+    def _born(self, record: int, default: float) -> float:
+        """When the record with this number was written."""
+        return next((born for first, born in reversed(self.births) if first <= record), default)
 
 
 class OwnShelf(Shelf):

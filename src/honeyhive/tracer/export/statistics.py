@@ -162,6 +162,8 @@ class Ledger:
 
     def drop(self, count: int, source: Place, reason: DropReason) -> None:
         """Take *count* spans from their place and count them as lost."""
+        if not count:
+            return
         with self._lock:
             self._places[source] -= count
             self._dropped[reason] = self._dropped.get(reason, 0) + count
