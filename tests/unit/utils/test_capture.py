@@ -4,7 +4,7 @@ import array
 import asyncio
 import collections
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -22,7 +22,7 @@ import uuid
 from unittest.mock import MagicMock
 
 import attrs
-import numpy
+import numpy as np
 import pydantic
 import pytest
 from hypothesis import given
@@ -61,8 +61,24 @@ def touch(*args: object, **kwargs: object) -> typing.NoReturn:
 
 
 HOSTILE = dict.fromkeys(
-    ["__repr__", "__str__", "__len__", "__bool__", "__eq__", "__iter__", "__getattribute__", "__reduce_ex__"]
-    + ["__deepcopy__", "__format__", "__index__", "__float__", "__buffer__", "__sizeof__", "__dir__", "__fspath__"],
+    [
+        "__repr__",
+        "__str__",
+        "__len__",
+        "__bool__",
+        "__eq__",
+        "__iter__",
+        "__getattribute__",
+        "__reduce_ex__",
+        "__deepcopy__",
+        "__format__",
+        "__index__",
+        "__float__",
+        "__buffer__",
+        "__sizeof__",
+        "__dir__",
+        "__fspath__",
+    ],
     touch,
 )
 
@@ -93,8 +109,8 @@ def hostile_values() -> list[object]:
         hostile(bytes)(b"x"),
         hostile(BaseException, args=property(touch))("boom"),
         hostile(collections.OrderedDict, items=touch)(a=1),
-        hostile(datetime.datetime, isoformat=touch, year=property(touch))(2026, 1, 2),
-        hostile(datetime.tzinfo, utcoffset=touch)(),
+        hostile(dt.datetime, isoformat=touch, year=property(touch))(2026, 1, 2),
+        hostile(dt.tzinfo, utcoffset=touch)(),
     ]
 
 
@@ -107,8 +123,8 @@ def test_no_code_of_a_hostile_value_runs(number: int):
 
 
 def test_a_hostile_time_zone_is_not_asked():
-    zone = hostile(datetime.tzinfo, utcoffset=touch, tzname=touch, dst=touch)()
-    value = datetime.datetime.__new__(datetime.datetime, 2026, 1, 2, tzinfo=zone)
+    zone = hostile(dt.tzinfo, utcoffset=touch, tzname=touch, dst=touch)()
+    value = dt.datetime.__new__(dt.datetime, 2026, 1, 2, tzinfo=zone)
 
     assert "2026-01-02T00:00:00 Evil" == rendered(value)
 
@@ -189,7 +205,7 @@ class Colour(enum.Enum):
     RED = 1
 
 
-class Shade(str, enum.Enum):
+class Shade(str, enum.Enum):  # noqa: UP042 - the older way to say StrEnum, which people have
     DARK = "dark"
 
 
@@ -217,7 +233,7 @@ class Slotted:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    "value,expected",
     [
         (Plain(inner=[Plain()], extra=3), None),
         (Data(1, 2), {"number": 1}),
@@ -238,10 +254,10 @@ class Slotted:
         (frozenset([1]), [1]),
         (range(3), "range(0, 3, 1)"),
         (1j, "1j"),
-        (datetime.date(2026, 1, 2), "2026-01-02"),
-        (datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), "2026-01-02T00:00:00+00:00"),
-        (datetime.time(1, 2), "01:02:00"),
-        (datetime.timedelta(hours=1), "1:00:00"),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "2026-01-02T00:00:00+00:00"),
+        (dt.time(1, 2), "01:02:00"),
+        (dt.timedelta(hours=1), "1:00:00"),
         (decimal.Decimal("1.10"), "1.10"),
         (decimal.Decimal("NaN"), "NaN"),
         (fractions.Fraction(1, 3), "1/3"),
@@ -251,8 +267,8 @@ class Slotted:
         (bytearray(2), "<bytearray n=2>"),
         (memoryview(b"abc"), "<memoryview n=3>"),
         (array.array("d", [1.0]), "<array typecode='d' n=1>"),
-        (numpy.zeros(10), "<ndarray shape=(10,) dtype='<f8'>"),
-        ([numpy.float64(1.5), numpy.int64(2)], [1.5, 2]),
+        (np.zeros(10), "<ndarray shape=(10,) dtype='<f8'>"),
+        ([np.float64(1.5), np.int64(2)], [1.5, 2]),
         (ValueError("boom", 1), {"type": "ValueError", "args": ["boom", 1]}),
         (rendered, f"<function {__name__}.rendered>"),
         (len, "<function len>"),
@@ -302,7 +318,7 @@ def test_streams_are_neither_consumed_nor_closed():
         yield 1
 
     stream, later = numbers(), coroutine()
-    with socket.socket() as connection, open(__file__) as file:
+    with socket.socket() as connection, pathlib.Path(__file__).open() as file:
         for value in (stream, later, connection, file, iter([1]), map(len, [])):
             assert str(rendered(value)).startswith("<unserialisable ")
 
@@ -331,7 +347,7 @@ def test_what_is_shared_is_no_cycle():
 
 
 @pytest.mark.parametrize(
-    ("value", "size"),
+    "value,size",
     [
         ("x" * 5_000_000, "5000000 characters"),
         ({"deep": ["é" * 5_000_000]}, "5000000 characters"),

@@ -59,7 +59,7 @@ def test_patterns_come_from_installed_packages(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("condition", "yes", "no"),
+    "condition,yes,no",
     [
         ("x", ["x"], ["y", None]),
         ({"equals": 1}, [1], [2, "1"]),
@@ -106,7 +106,7 @@ def test_what_is_not_part_of_a_rule_follows_from_it():
 
 
 @pytest.mark.parametrize(
-    ("pattern", "words"),
+    "pattern,words",
     [
         ({"name": "bad", "when": {"key": {"starts": "x"}}}, "'bad'.*'starts'.*use one of contains, equals"),
         ({"name": "bad", "when": {"key": {}}}, "'bad'.*no condition"),
@@ -160,7 +160,7 @@ def test_strategies_of_ones_own_are_built_from_the_configuration():
 
 
 @pytest.mark.parametrize(
-    ("strategies", "words"),
+    "strategies,words",
     [
         (["x"], "by name"),
         ({"bad": "x"}, "'bad'"),

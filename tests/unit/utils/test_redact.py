@@ -71,8 +71,22 @@ def test_json_with_a_secret_inside_remains_json(text: str):
 
 @pytest.mark.parametrize(
     "key",
-    ["password", "api_key", "apiKey", "X-API-KEY", "OPENAI_API_KEY", "Authorization", "cookies", "clientSecret"]
-    + ["db.passwd", "session_token", "aws_secret_access_key", "honeyhive_inputs.token", "privateKey", "credentials"],
+    [
+        "password",
+        "api_key",
+        "apiKey",
+        "X-API-KEY",
+        "OPENAI_API_KEY",
+        "Authorization",
+        "cookies",
+        "clientSecret",
+        "db.passwd",
+        "session_token",
+        "aws_secret_access_key",
+        "honeyhive_inputs.token",
+        "privateKey",
+        "credentials",
+    ],
 )
 @pytest.mark.parametrize("value", ["LEAK", 12345, {"user": "LEAK"}, ["LEAK"]], ids=lambda value: type(value).__name__)
 def test_what_stands_under_a_secret_key_is_replaced_whole(key: str, value: object):
@@ -90,8 +104,6 @@ def test_what_stands_under_a_secret_key_is_replaced_whole(key: str, value: objec
         "token_count",
         "llm.token_count.prompt",
         "gen_ai.usage.input_tokens",
-    ]
-    + [
         "time_to_first_token",
         "tokenizer",
         "author",
