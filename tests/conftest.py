@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ settings.register_profile("fast", max_examples=20, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+FOLDERS = ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
+
+# Whatever outlives a test, such as the line at exit, finds these and not the developer's own folders.
+home_of_the_run = tempfile.TemporaryDirectory(prefix="honeyhive-tests-", ignore_cleanup_errors=True)
+os.environ.update({name: str(Path(home_of_the_run.name, name.lower())) for name in FOLDERS})
+
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -20,7 +27,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     for name in [name for name in os.environ if name.startswith(("HH_", "HONEYHIVE_", "OTEL_"))]:
         monkeypatch.delenv(name)
     home: Path = tmp_path_factory.mktemp("xdg")
-    for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+    for name in FOLDERS:
         monkeypatch.setenv(name, str(home / name.lower()))
 
 
