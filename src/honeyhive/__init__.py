@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from honeyhive.tracer.export.batch import BatchSpanProcessor as BatchSpanProcessor
     from honeyhive.tracer.export.statistics import FlushResult as FlushResult
     from honeyhive.tracer.export.statistics import Statistics as Statistics
+    from honeyhive.tracer.export.worker import process_statistics as statistics  # noqa: F401 -- see _HOMES
     from honeyhive.tracer.registry import get_default_tracer as get_default_tracer
     from honeyhive.tracer.registry import set_default_tracer as set_default_tracer
     from honeyhive.tracer.tracer import HoneyHiveTracer as HoneyHiveTracer
@@ -50,6 +51,7 @@ _HOMES = {
     "flush": "honeyhive.tracer.decorators",
     "get_default_tracer": "honeyhive.tracer.registry",
     "set_default_tracer": "honeyhive.tracer.registry",
+    "statistics": "honeyhive.tracer.export.worker:process_statistics",
     "trace": "honeyhive.tracer.decorators",
     "trace_class": "honeyhive.tracer.decorators",
 }
@@ -62,7 +64,8 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'honeyhive' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
+    module, _, other_name = home.partition(":")
+    value = getattr(importlib.import_module(module), other_name or name)
     globals()[name] = value
     return value
 

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from honeyhive.tracer.decorators import shutdown_tracer as shutdown_tracer
     from honeyhive.tracer.decorators import trace as trace
     from honeyhive.tracer.decorators import trace_class as trace_class
-    from honeyhive.tracer.decorators import with_distributed_trace_context as with_distributed_trace_context
     from honeyhive.tracer.export.batch import BatchSpanProcessor as BatchSpanProcessor
     from honeyhive.tracer.export.statistics import FlushResult as FlushResult
     from honeyhive.tracer.export.statistics import Statistics as Statistics
+    from honeyhive.tracer.joining import HoneyHiveSpanProcessor as HoneyHiveSpanProcessor
+    from honeyhive.tracer.joining import get_global_provider as get_global_provider
+    from honeyhive.tracer.joining import set_global_provider as set_global_provider
+    from honeyhive.tracer.propagation import with_distributed_trace_context as with_distributed_trace_context
     from honeyhive.tracer.registry import clear_registry as clear_registry
     from honeyhive.tracer.registry import discover_tracer as discover_tracer
     from honeyhive.tracer.registry import get_default_tracer as get_default_tracer
@@ -48,7 +51,10 @@ _HOMES = {
     "shutdown_tracer": "honeyhive.tracer.decorators",
     "trace": "honeyhive.tracer.decorators",
     "trace_class": "honeyhive.tracer.decorators",
-    "with_distributed_trace_context": "honeyhive.tracer.decorators",
+    "with_distributed_trace_context": "honeyhive.tracer.propagation",
+    "HoneyHiveSpanProcessor": "honeyhive.tracer.joining",
+    "set_global_provider": "honeyhive.tracer.joining",
+    "get_global_provider": "honeyhive.tracer.joining",
 }
 
 __all__ = sorted(_HOMES)

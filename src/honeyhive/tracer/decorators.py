@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
-from opentelemetry.context import get_current
-
-from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.attributes import NAMESPACES
 from honeyhive.tracer.blocks import Enrichment
 from honeyhive.tracer.enrichment import enrich_current_span
@@ -32,7 +29,6 @@ __all__ = [
     "shutdown_tracer",
     "trace",
     "trace_class",
-    "with_distributed_trace_context",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -319,41 +315,6 @@ def enrich_span_context(
                 span.set_attribute(f"honeyhive_{name}", value)
         tracer.enrich_span(attributes, **named)
         yield span
-
-
-@contextmanager
-def with_distributed_trace_context(
-    carrier: Mapping[str, str], tracer_instance: Any = None, *, session_id: str | None = None
-) -> Iterator[Any]:
-    """Continue the trace and session of *carrier* for a block; yields the context.
-
-    Args:
-        carrier: Headers of a request, or what :meth:`inject_context` wrote.
-        tracer_instance: The tracer; otherwise the one of the context or the default one.
-        session_id: Join this session instead of the carrier's.
-    """
-    tracer = discover_tracer(tracer_instance)
-    context = get_current()
-    if tracer is not None:
-        context = tracer.extract_context(carrier)
-        joined = session_id or _carried_session(carrier, context)
-        if joined:
-            context = hh_context.with_session(context, tracer.identity, joined)
-        context = hh_context.with_tracer(context, tracer.identity)
-    token = hh_context.attach(context)
-    try:
-        yield context
-    finally:
-        hh_context.detach(token)
-
-
-def _carried_session(carrier: Mapping[str, str], context: Any) -> str | None:
-    baggage = context.get(hh_context.BAGGAGE_KEY) or {}
-    for key in ("session_id", "honeyhive_session_id", "honeyhive.session_id"):
-        found = baggage.get(key) or carrier.get(key)
-        if found:
-            return str(found)
-    return None
 
 
 def flush(tracer: TracerLifecycleInterface | None = None, timeout_millis: float = 30_000) -> FlushResult | bool:

@@ -56,7 +56,17 @@ if TYPE_CHECKING:
 
     from honeyhive.tracer.provider import Processors
 
-__all__ = ["CallSite", "Captured", "Identity", "Span", "SpanState", "UnrecordedSpan", "error_message", "error_name"]
+__all__ = [
+    "CallSite",
+    "Captured",
+    "Identity",
+    "Span",
+    "SpanState",
+    "UnrecordedSpan",
+    "error_message",
+    "error_name",
+    "identity_attributes",
+]
 
 _logger = logging.getLogger("honeyhive")
 _new = object.__new__
@@ -397,15 +407,7 @@ class Span(_Span):
     def identity_attributes(self) -> dict[str, AttributeValue]:
         """Return what the tracer itself says of the span: project, source, session, run, baggage."""
         identity = self._st.identity
-        if identity is None:
-            return {}
-        out: dict[str, AttributeValue] = dict(identity.statics)
-        session_id = self.session_id
-        if session_id:
-            out["honeyhive.session_id"] = out["traceloop.association.properties.session_id"] = session_id
-        if self._bag:
-            _add_baggage(out, self._bag)
-        return out
+        return {} if identity is None else identity_attributes(identity, self.session_id, self._bag)
 
     @property
     def weight(self) -> int:
@@ -678,6 +680,18 @@ class Span(_Span):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ReadableSpan:
         return self._readable_span()
+
+
+def identity_attributes(
+    identity: Identity, session_id: str | None, baggage: Mapping[str, object] | None
+) -> dict[str, AttributeValue]:
+    """Return what a tracer says of each of its spans: project, source, session, run, baggage."""
+    out: dict[str, AttributeValue] = dict(identity.statics)
+    if session_id:
+        out["honeyhive.session_id"] = out["traceloop.association.properties.session_id"] = session_id
+    if baggage:
+        _add_baggage(out, baggage)
+    return out
 
 
 def _add_baggage(out: dict[str, AttributeValue], baggage: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider as SdkProvider
 
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.tracer.export.encode import SpanEncoder
-from honeyhive.tracer.processing.event_types import EventTypes
+from honeyhive.tracer.processing.event_types import EventTypes, usual_event_types
 from honeyhive.tracer.provider import TracerProvider
 
 RANKER = {"name": "ranker", "when": {"name": {"prefix": "ranker."}}, "then": {"event_type": "model", "set": {"a": 1}}}
@@ -83,3 +83,16 @@ def test_the_type_is_on_the_span_that_leaves(
         for pair in SpanMessage.FromString(encoded).attributes
     ]
     assert sorted({**said, **expected}.items()) == sorted(pairs)
+
+
+def test_rules_that_cannot_be_understood_are_named_and_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual_event_types.cache_clear()
+    monkeypatch.setenv("HH_PATTERNS", "[7]")
+
+    event_types = usual_event_types()
+
+    assert "tool" == event_types.of("x", {})
+    assert "honeyhive" == caplog.records[0].name
+    usual_event_types.cache_clear()
