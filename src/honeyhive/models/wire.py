@@ -88,6 +88,8 @@ class ServerFile:
     """Base URL, such as ``http://127.0.0.1:4580``."""
     token_file: str
     pid: int
+    data: str = ""
+    """Its data directory, for commands that read it without asking the backend."""
 
     def write(self, path: Path) -> None:
         """Replace *path* in one step, readable by its owner only."""
@@ -103,6 +105,8 @@ class ServerFile:
         """Read *path*; ``None`` when it is absent, not ours or not whole."""
         try:
             fields = json.loads(path.read_text("utf-8"))
-            return cls(str(fields["address"]), str(fields["token_file"]), int(fields["pid"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            return cls(
+                str(fields["address"]), str(fields["token_file"]), int(fields["pid"]), str(fields.get("data", ""))
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

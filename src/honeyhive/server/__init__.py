@@ -2,7 +2,8 @@
 
 ::
 
-    serve        one server process: data directory, sockets, discovery file, start and stop
+    serve        one server process: sockets, discovery file, start and stop
+    home         where the data is
     app          the web application, put together
     security     token, Host, Origin; the headers of every answer
     connections  how many, and how long they may take
@@ -11,7 +12,7 @@
     ingest       the routes that take data in       adoption  what was recorded while no backend ran
     log          the journal: accepted means on the disk
     projector    from the journal to the read model
-    records      spans and events as rows           mapping   what attributes mean
+    records      spans and events as rows           figures   tokens, model, cost of an event
     store        the read model in SQLite           tree      spans as a tree
     queries      what readers ask                   filters   what they may ask for
     reading      the routes that give data out      pages/    the same for people
@@ -24,12 +25,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.server.home import data_home
     from honeyhive.server.queries import Queries
-    from honeyhive.server.serve import ServeOptions, data_home, run_server
+    from honeyhive.server.serve import ServeOptions, run_server
 
 __all__ = ["Queries", "ServeOptions", "data_home", "run_server"]
 
-_HOMES = {"Queries": "queries", "ServeOptions": "serve", "data_home": "serve", "run_server": "serve"}
+_HOMES = {"Queries": "queries", "ServeOptions": "serve", "data_home": "home", "run_server": "serve"}
 
 
 def __getattr__(name: str) -> object:

@@ -30,7 +30,7 @@ class _GuardedProtocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
-        self._opened_at = self.loop.time()
+        self.opened_at = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,11 +50,11 @@ class _GuardedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     @property
-    def _awaits_head(self) -> bool:
+    def awaits_head(self) -> bool:
         return self.conn.their_state is h11.IDLE
 
     def _watch(self) -> None:
-        if not self._awaits_head:
+        if not self.awaits_head:
             self._unwatch()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(self.limits.header_s, self._give_up)
@@ -66,14 +66,14 @@ class _GuardedProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._deadline = None
-        if self._awaits_head:
+        if self.awaits_head:
             self.transport.abort()
 
     def _make_room(self) -> None:
         if len(self.connections) <= self.limits.connections:
             return
         others = [other for other in self.connections if isinstance(other, _GuardedProtocol) and other is not self]
-        idle = [other for other in others if other._awaits_head]
-        victim = min(idle, key=lambda other: other._opened_at) if idle else self
+        idle = [other for other in others if other.awaits_head]
+        victim = min(idle, key=lambda other: other.opened_at) if idle else self
         victim.connections.discard(victim)
         victim.transport.abort()

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from honeyhive.models.conventions import BUCKETS, EVENT_TYPES
 from honeyhive.server import jsontext
 from honeyhive.server.limits import Limits, Refusal
-from honeyhive.server.mapping import BUCKETS, EVENT_TYPES
 
 __all__ = ["Event", "Intake", "Submission", "project_rest"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from honeyhive.models.conventions import BUCKETS
 from honeyhive.server.limits import Refusal
-from honeyhive.server.mapping import BUCKETS
 from honeyhive.server.queries import Condition, EventFilters
 
 __all__ = ["event_filters"]
@@ -59,9 +59,7 @@ def event_filters(body: object) -> EventFilters:
     if body.get("project"):
         conditions.append(("project = ?", [_scalar(body["project"])]))
     conditions += _date_range(body.get("dateRange"))
-    return EventFilters(
-        conditions, _whole(body, "limit", 1_000, _MAX_LIMIT), _whole(body, "page", 1, _MAX_PAGE)
-    )
+    return EventFilters(conditions, _whole(body, "limit", 1_000, _MAX_LIMIT), _whole(body, "page", 1, _MAX_PAGE))
 
 
 def _condition(item: object) -> Condition:

@@ -47,8 +47,9 @@ def from_protobuf(body: bytes, limits: Limits) -> ExportTraceServiceRequest:
         Refusal: 400 when it is no such request or an id is wrong, 413 when it holds too many spans.
     """
     refuse_too_many(_count_spans(body, limits.spans), limits)
+    request = ExportTraceServiceRequest()
     try:
-        request = ExportTraceServiceRequest.FromString(body)
+        request.ParseFromString(body)
     except DecodeError:
         raise Refusal(400, "The body is not an OTLP ExportTraceServiceRequest in protobuf.") from None
     _check_ids(request)
@@ -82,9 +83,8 @@ def accepted(media_type: str) -> bytes:
 
 def refused(reason: str) -> bytes:
     """Return *reason* as a ``google.rpc.Status`` in protobuf, which is what OTLP senders read."""
-    from google.rpc.status_pb2 import Status as RpcStatus
-
-    return RpcStatus(message=reason).SerializeToString()
+    message = reason.encode()[:16_000]
+    return b"\x12" + _varint_of(len(message)) + message  # field 2, message
 
 
 def spans_of(request: ExportTraceServiceRequest) -> Iterator[Span]:
@@ -148,6 +148,10 @@ def _submessages(body: bytes, at: int, end: int, number: int) -> Iterator[tuple[
             raise IndexError
 
 
+def _varint_of(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + _varint_of(number >> 7)
+
+
 def _varint(body: bytes, at: int) -> tuple[int, int]:
     value = body[at]
     at += 1
@@ -203,7 +207,7 @@ def _span(fields: Fields) -> Span:
         parent_span_id=_hex(fields, "parentSpanId"),
         trace_state=_text(fields, "traceState"),
         name=_text(fields, "name"),
-        kind=_enum(fields, "kind", Span.SpanKind.items(), "SPAN_KIND_"),
+        kind=Span.SpanKind.ValueType(_enum(fields, "kind", Span.SpanKind.items(), "SPAN_KIND_")),
         start_time_unix_nano=_integer(fields.get("startTimeUnixNano"), "startTimeUnixNano", _U64),
         end_time_unix_nano=_integer(fields.get("endTimeUnixNano"), "endTimeUnixNano", _U64),
         attributes=_attributes(fields),
@@ -214,7 +218,8 @@ def _span(fields: Fields) -> Span:
         dropped_links_count=_integer(fields.get("droppedLinksCount"), "droppedLinksCount", _U32),
         flags=_integer(fields.get("flags"), "flags", _U32),
         status=Status(
-            code=_enum(status, "code", Status.StatusCode.items(), "STATUS_CODE_"), message=_text(status, "message")
+            code=Status.StatusCode.ValueType(_enum(status, "code", Status.StatusCode.items(), "STATUS_CODE_")),
+            message=_text(status, "message"),
         ),
     )
 
@@ -274,7 +279,7 @@ def _bytes_value(value: object) -> AnyValue:
 
 def _double(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("doubleValue is not a number")  # noqa: TRY004 - refused as a value of the request
+        raise ValueError("doubleValue is not a number")
     return float(value)
 
 
@@ -291,13 +296,13 @@ _VALUE_KINDS: Final[Mapping[str, Callable[[object], AnyValue]]] = {
 
 def _typed(value: object, kind: type[T], name: str) -> T:
     if not isinstance(value, kind):
-        raise ValueError(f"{name} is not of type {kind.__name__}")  # noqa: TRY004 - refused as a value of the request
+        raise ValueError(f"{name} is not of type {kind.__name__}")
     return value
 
 
 def _fields(value: object, name: str) -> Fields:
     if not isinstance(value, dict):
-        raise ValueError(f"{name} is not an object")  # noqa: TRY004 - refused as a value of the request
+        raise ValueError(f"{name} is not an object")
     return value
 
 
@@ -325,7 +330,9 @@ def _integer(value: object, name: str, allowed: range) -> int:
         return 0
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(f"{name} is not an integer")
-    if isinstance(value, str) and not (len(value) <= 20 and value.lstrip("-").isascii() and value.lstrip("-").isdigit()):
+    if isinstance(value, str) and not (
+        len(value) <= 20 and value.lstrip("-").isascii() and value.lstrip("-").isdigit()
+    ):
         raise ValueError(f"{name} is not an integer")
     number = int(value)
     if number not in allowed:

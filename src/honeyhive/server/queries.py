@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from honeyhive.models.conventions import BUCKETS
 from honeyhive.server import jsontext
 from honeyhive.server.limits import Refusal
-from honeyhive.server.mapping import BUCKETS
 from honeyhive.server.store import reading
 from honeyhive.server.tree import preorder
 
-__all__ = ["Cursor", "Page", "Queries"]
+__all__ = ["Cursor", "Listing", "Page", "Queries"]
 
 Json = dict[str, object]
 Condition = tuple[str, Sequence[object]]
@@ -58,6 +58,25 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """Which traces or sessions to list; every filter that is given must hold."""
+
+    project: str | None = None
+    session_id: str | None = None
+    errors_only: bool = False
+    limit: int = 50
+    cursor: Cursor | None = None
+
+    def conditions(self) -> list[tuple[str, object]]:
+        """Return SQL with one mark, and the value for it, or ``None`` where nothing is asked."""
+        return [
+            ("project = ?", self.project),
+            ("session_id = ?", self.session_id),
+            ("errors > ?", 0 if self.errors_only else None),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some items, newest first, and where the next ones begin."""
 
@@ -77,34 +96,30 @@ class Queries:
         self._path = path
         self._longest_s = longest_s
 
-    def traces(
-        self,
-        *,
-        project: str | None = None,
-        session_id: str | None = None,
-        errors_only: bool = False,
-        limit: int = 50,
-        cursor: Cursor | None = None,
-    ) -> Page:
+    def traces(self, listing: Listing) -> Page:
         """List traces, newest first."""
-        wanted = [("project = ?", project), ("session_id = ?", session_id), ("errors > ?", 0 if errors_only else None)]
-        return self._page("traces", "trace_id", wanted, limit, cursor)
+        return self._page("traces", "trace_id", listing)
 
-    def sessions(self, *, project: str | None = None, limit: int = 50, cursor: Cursor | None = None) -> Page:
+    def sessions(self, listing: Listing) -> Page:
         """List sessions, newest first."""
-        return self._page("sessions", "session_id", [("project = ?", project)], limit, cursor)
+        return self._page("sessions", "session_id", listing)
 
-    def trace(self, trace_id: str) -> Json | None:
+    def trace(self, trace_id: str, *, with_details: bool = True) -> Json | None:
         """Return one trace: its summary, and its spans parents first, each with its depth and its children.
 
         The tree is given as a list because one as deep as programs make them can be nested in JSON, but not read again.
+
+        Args:
+            trace_id: Lower case hex.
+            with_details: Whether the spans come with their payloads.
         """
         with self._reading() as connection:
             found = connection.execute("SELECT * FROM traces WHERE trace_id = ?", (trace_id,)).fetchone()
             if found is None:
                 return None
-            spans = [_span(row) for row in connection.execute(_TRACE_SPANS, {"trace": trace_id, "most": MAX_TRACE_SPANS})]
-            return {**_summary(found), "span_list": in_tree_order(spans)}
+            query = _TRACE_SPANS if with_details else _TRACE_SPANS_BARE
+            spans = [_opened(row) for row in connection.execute(query, {"trace": trace_id, "most": MAX_TRACE_SPANS})]
+            return {**_opened(found), "span_list": in_tree_order(spans)}
 
     def span(self, trace_id: str, span_id: str) -> Json | None:
         """Return one span with its details."""
@@ -113,7 +128,7 @@ class Queries:
                 f"SELECT {_SPAN_COLUMNS}, details FROM spans WHERE trace_id = ? AND span_id = ?",  # noqa: S608 - own names
                 (trace_id, span_id),
             ).fetchone()
-            return None if row is None else _span(row)
+            return None if row is None else _opened(row)
 
     def session(self, session_id: str) -> Json | None:
         """Return one session: its summary with its buckets, and its spans of all traces in tree order."""
@@ -122,9 +137,10 @@ class Queries:
             if found is None:
                 return None
             spans = [
-                _span(row) for row in connection.execute(_SESSION_SPANS, {"session": session_id, "most": MAX_TRACE_SPANS})
+                _opened(row)
+                for row in connection.execute(_SESSION_SPANS, {"session": session_id, "most": MAX_TRACE_SPANS})
             ]
-            return {**_summary(found), "span_list": in_tree_order(spans)}
+            return {**_opened(found), "span_list": in_tree_order(spans)}
 
     def event(self, event_id: str) -> Json | None:
         """Return one event in its public shape; a session is an event too."""
@@ -134,9 +150,9 @@ class Queries:
                 (event_id,),
             ).fetchone()
             if row is not None:
-                return public_event(_span(row))
+                return public_event(_opened(row))
             found = connection.execute("SELECT * FROM sessions WHERE session_id = ?", (event_id,)).fetchone()
-            return None if found is None else public_session(_summary(found))
+            return None if found is None else public_session(_opened(found))
 
     def events(self, filters: EventFilters) -> tuple[list[Json], int]:
         """Return one page of events in their public shape, and how many there are in all."""
@@ -148,7 +164,7 @@ class Queries:
                 " ORDER BY start_ns DESC, span_id LIMIT ? OFFSET ?",
                 [*values, filters.limit, filters.limit * (filters.page - 1)],
             )
-            return [public_event(_span(row)) for row in rows], int(total)
+            return [public_event(_opened(row)) for row in rows], int(total)
 
     def every_span(self, *, project: str | None = None, session_id: str | None = None) -> Iterator[Json]:
         """Yield all spans with their details, oldest first, as one consistent view; nothing is held in memory."""
@@ -158,21 +174,20 @@ class Queries:
                 f"SELECT {_SPAN_COLUMNS}, details FROM spans{where} ORDER BY start_ns, span_id",  # noqa: S608 - own words
                 values,
             ):
-                yield _span(row)
+                yield _opened(row)
 
-    def _page(
-        self, table: str, key: str, wanted: Iterable[tuple[str, object]], limit: int, cursor: Cursor | None
-    ) -> Page:
-        after = cursor or Cursor()
-        where, values = _where(wanted)
+    def _page(self, table: str, key: str, listing: Listing) -> Page:
+        after = listing.cursor or Cursor()
+        where, values = _where(listing.conditions())
         where = f"{where} AND" if where else " WHERE"
+        limit = listing.limit
         with self._reading() as connection:
             rows = connection.execute(
                 f"SELECT * FROM {table}{where} (start_ns, {key}) < (?, ?)"  # noqa: S608 - built from our own words
                 f" ORDER BY start_ns DESC, {key} DESC LIMIT ?",
                 [*values, after.start_ns, after.id, limit + 1],
             ).fetchall()
-        items = [_summary(row) for row in rows[:limit]]
+        items = [_opened(row) for row in rows[:limit]]
         more = len(rows) > limit and rows[limit - 1]
         return Page(items, str(Cursor(more["start_ns"], more[key])) if more else None)
 
@@ -181,18 +196,19 @@ class Queries:
 
 
 # A trace's own spans, and the events that were sent over REST for one of them.
-_TRACE_SPANS: Final = f"""
+_TRACE_SPANS_BARE: Final = f"""
 WITH RECURSIVE attached (event_id) AS (
     SELECT event_id FROM spans WHERE trace_id = :trace
     UNION
     SELECT below.event_id FROM attached JOIN spans AS below ON below.parent_event_id = attached.event_id
     WHERE below.kind = 'event'
 )
-SELECT {_SPAN_COLUMNS}, details FROM spans WHERE trace_id = :trace
+SELECT {_SPAN_COLUMNS} FROM spans WHERE trace_id = :trace
 UNION
-SELECT {_SPAN_COLUMNS}, details FROM spans WHERE kind = 'event' AND event_id IN (SELECT event_id FROM attached)
+SELECT {_SPAN_COLUMNS} FROM spans WHERE kind = 'event' AND event_id IN (SELECT event_id FROM attached)
 ORDER BY start_ns, end_ns DESC, span_id LIMIT :most
 """  # noqa: S608 - built from our own words
+_TRACE_SPANS: Final = _TRACE_SPANS_BARE.replace(_SPAN_COLUMNS, f"{_SPAN_COLUMNS}, details")
 _SESSION_SPANS: Final = f"""
 SELECT {_SPAN_COLUMNS}, details FROM spans WHERE session_id = :session
 ORDER BY start_ns, end_ns DESC, span_id LIMIT :most
@@ -314,17 +330,10 @@ def _where(wanted: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
     return (f" WHERE {clause}" if clause else ""), [value for _, value in used]
 
 
-def _summary(row: sqlite3.Row) -> Json:
-    return _opened({key: row[key] for key in row.keys()})  # noqa: SIM118 - a Row iterates over values
-
-
-def _span(row: sqlite3.Row) -> Json:
-    return _summary(row)
-
-
-def _opened(fields: Json) -> Json:
+def _opened(row: sqlite3.Row) -> Json:
+    fields = dict(row)
     if "details" in fields:
-        fields["details"] = jsontext.loads(str(fields["details"]))
+        fields["details"] = jsontext.loads(fields["details"])
     return fields
 
 

@@ -5,7 +5,7 @@ GET    ``/v1/traces``                    ``{"traces": [...], "next_cursor"}``; `
                                          &errors=1 &limit= &cursor=``
 GET    ``/v1/traces/{trace_id}``         the trace, its spans parents first with ``depth`` and ``children``
 GET    ``/v1/traces/{id}/spans/{id}``    one span
-GET    ``/v1/sessions``                  ``{"sessions": [...], "next_cursor"}``; ``?project= &limit= &cursor=``
+GET    ``/v1/sessions``                  ``{"sessions": [...], "next_cursor"}``; parameters as above
 GET    ``/v1/sessions/{session_id}``     the session with nested events, as the public API has it
 GET    ``/v1/events/{event_id}``         one event; for the id of a session the session's event
 POST   ``/v1/events/export``             ``{"events": [...], "totalEvents"}``; filters as the public API has them
@@ -33,9 +33,9 @@ from honeyhive.server.ingest import until_readable
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.log import IngestLog
 from honeyhive.server.projector import Projector
-from honeyhive.server.queries import MAX_LIMIT, Cursor, Queries, nested_session
+from honeyhive.server.queries import MAX_LIMIT, Cursor, Listing, Queries, nested_session
 
-__all__ = ["Reading", "query_parameters"]
+__all__ = ["Reading", "found", "listing_of"]
 
 T = TypeVar("T")
 
@@ -71,16 +71,14 @@ class Reading:
 
     async def list_traces(self, request: Request) -> Response:
         """List traces, newest first."""
-        wanted = query_parameters(request)
-        page = await self.ask(request, lambda: self._queries.traces(**wanted))
+        listing = listing_of(request)
+        page = await self.ask(request, lambda: self._queries.traces(listing))
         return _json({"traces": page.items, "next_cursor": page.next_cursor})
 
     async def list_sessions(self, request: Request) -> Response:
         """List sessions, newest first."""
-        wanted = query_parameters(request)
-        for name in ("session_id", "errors_only"):
-            wanted.pop(name)
-        page = await self.ask(request, lambda: self._queries.sessions(**wanted))
+        listing = listing_of(request)
+        page = await self.ask(request, lambda: self._queries.sessions(listing))
         return _json({"sessions": page.items, "next_cursor": page.next_cursor})
 
     async def show_trace(self, request: Request) -> Response:
@@ -130,7 +128,7 @@ async def health(_: Request) -> Response:
     return _json({"status": "ok"})
 
 
-def query_parameters(request: Request) -> dict[str, object]:
+def listing_of(request: Request) -> Listing:
     """Read the parameters that lists have in common.
 
     Raises:
@@ -140,13 +138,13 @@ def query_parameters(request: Request) -> dict[str, object]:
     limit = given.get("limit", "50")
     if not limit.isascii() or not limit.isdecimal() or len(limit) > 4 or not 1 <= int(limit) <= MAX_LIMIT:
         raise Refusal(400, f"limit is not a number from 1 to {MAX_LIMIT}.")
-    return {
-        "project": given.get("project") or None,
-        "session_id": given.get("session_id") or None,
-        "errors_only": given.get("errors") in {"1", "true"},
-        "limit": int(limit),
-        "cursor": Cursor.parse(given["cursor"]) if given.get("cursor") else None,
-    }
+    return Listing(
+        project=given.get("project") or None,
+        session_id=given.get("session_id") or None,
+        errors_only=given.get("errors") in {"1", "true"},
+        limit=int(limit),
+        cursor=Cursor.parse(given["cursor"]) if given.get("cursor") else None,
+    )
 
 
 def found(value: T | None, noun: str) -> T:

@@ -17,7 +17,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from honeyhive.server.mapping import BUCKETS, Meaning, meaning_of, without_buckets
+from honeyhive.models.conventions import BUCKETS, CanonicalEvent, canonical
+from honeyhive.server.figures import figures_of
 from honeyhive.utils import event_id
 
 __all__ = ["EVENT_KIND", "Row", "row_of_event", "rows_of_request"]
@@ -26,7 +27,10 @@ EVENT_KIND: Final = "event"
 """The kind of rows that came over REST; spans have OpenTelemetry's kinds."""
 _KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _STATUSES: Final = ("unset", "ok", "error")
-_LARGEST = 2**63 - 1
+_FAILED: Final = 2
+_LARGEST: Final = 2**63 - 1
+_BUCKET_PREFIXES: Final = tuple(f"honeyhive_{name}." for name in BUCKETS)
+"""Attributes that a bucket holds entirely; the others are kept as they came beside what they mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def rows_of_request(request: ExportTraceServiceRequest) -> Iterator[Row]:
 def row_of_event(event: Mapping[str, object]) -> Row:
     """Turn a REST event, complete and checked by `honeyhive.server.events`, into a row."""
     buckets = {name: dict(_object(event.get(name))) for name in BUCKETS}
-    found = meaning_of({f"honeyhive_{name}": value for name, value in buckets.items()})
+    figures = figures_of(buckets)
     session_id, own_id = str(event["session_id"]), str(event["event_id"])
     parent = _optional_text(event.get("parent_id"))
     error = _optional_text(event.get("error"))
@@ -95,18 +99,27 @@ def row_of_event(event: Mapping[str, object]) -> Row:
         project=_optional_text(event.get("project")),
         source=_optional_text(event.get("source")),
         error=error,
-        model=found.model,
-        provider=found.provider,
-        tokens_in=found.tokens_in,
-        tokens_out=found.tokens_out,
-        cost=found.cost,
+        model=figures.model,
+        provider=figures.provider,
+        tokens_in=figures.tokens_in,
+        tokens_out=figures.tokens_out,
+        cost=figures.cost,
         details=buckets,
     )
 
 
 def _row_of_span(resource: dict[str, object], scope: InstrumentationScope, span: Span) -> Row:
     attributes = _attributes(span)
-    meaning = meaning_of(attributes)
+    events = [_event(event) for event in span.events]
+    meaning = canonical(
+        attributes,
+        name=span.name,
+        events=[(event.name, _attributes(event)) for event in span.events],
+        failed=span.status.code == _FAILED,
+        status_message=span.status.message,
+    )
+    buckets = {name: getattr(meaning, name) for name in BUCKETS}
+    figures = figures_of(buckets)
     trace_id, span_id = span.trace_id.hex(), span.span_id.hex()
     start_ns = min(span.start_time_unix_nano, _LARGEST)
     return Row(
@@ -114,27 +127,27 @@ def _row_of_span(resource: dict[str, object], scope: InstrumentationScope, span:
         span_id=span_id,
         parent_id=span.parent_span_id.hex() or None,
         event_id=meaning.event_id or event_id(int(trace_id, 16), int(span_id, 16)),
-        parent_event_id=meaning.parent_event_id,
-        name=span.name,
-        kind=_KINDS[span.kind] if span.kind < len(_KINDS) else "unspecified",
+        parent_event_id=meaning.parent_id,
+        name=meaning.event_name,
+        kind=_KINDS[span.kind] if 0 <= span.kind < len(_KINDS) else "unspecified",
         start_ns=start_ns,
         end_ns=min(span.end_time_unix_nano, _LARGEST) or start_ns,
-        status=_STATUSES[span.status.code] if span.status.code < len(_STATUSES) else "unset",
+        status=_STATUSES[span.status.code] if 0 <= span.status.code < len(_STATUSES) else "unset",
         event_type=meaning.event_type,
         session_id=meaning.session_id,
         session_name=meaning.session_name,
         project=meaning.project or _service_name(resource),
         source=meaning.source,
-        error=_error(span, meaning),
-        model=meaning.model,
-        provider=meaning.provider,
-        tokens_in=meaning.tokens_in,
-        tokens_out=meaning.tokens_out,
-        cost=meaning.cost,
+        error=_error(meaning),
+        model=meaning.model or figures.model,
+        provider=meaning.provider or figures.provider,
+        tokens_in=figures.tokens_in if meaning.tokens.input is None else meaning.tokens.input,
+        tokens_out=figures.tokens_out if meaning.tokens.output is None else meaning.tokens.output,
+        cost=figures.cost,
         details={
-            **meaning.buckets,
-            "attributes": without_buckets(attributes),
-            "events": [_event(event) for event in span.events],
+            **buckets,
+            "attributes": {key: value for key, value in attributes.items() if not key.startswith(_BUCKET_PREFIXES)},
+            "events": events,
             "links": [_link(link) for link in span.links],
             "resource": resource,
             "scope": {"name": scope.name, "version": scope.version},
@@ -142,19 +155,9 @@ def _row_of_span(resource: dict[str, object], scope: InstrumentationScope, span:
     )
 
 
-def _error(span: Span, meaning: Meaning) -> str | None:
-    if meaning.error:
-        return meaning.error
-    if span.status.code != 2:
-        return None
-    if span.status.message:
-        return span.status.message
-    for event in span.events:
-        if event.name == "exception":
-            facts = _attributes(event)
-            kind, message = facts.get("exception.type", "Error"), facts.get("exception.message", "")
-            return f"{kind}: {message}"
-    return "error"
+def _error(meaning: CanonicalEvent) -> str | None:
+    message, kind = meaning.error, meaning.error_type
+    return f"{kind}: {message}" if message and kind and not message.startswith(kind) else message
 
 
 def _service_name(resource: Mapping[str, object]) -> str | None:

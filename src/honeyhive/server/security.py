@@ -29,6 +29,7 @@ from honeyhive.exceptions import ConfigurationError
 
 __all__ = ["Access", "Gate", "TokenRefusals", "load_token", "read_token"]
 
+OWN_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 CSRF_HEADER: Final = "x-honeyhive-csrf"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}")
@@ -58,7 +59,7 @@ class Access:
     """
 
     token: str
-    hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "[::1]"})
+    hosts: frozenset[str] = OWN_HOSTS
     anonymous_ingest: bool = False
 
     @property
@@ -147,9 +148,12 @@ class Gate:
         return len(hosts) == 1 and _without_port(hosts[0]) in self._access.hosts
 
     def _is_same_site(self, headers: Headers) -> bool:
-        if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+        """Tell whether no other site's page made the browser send this; programs send neither header."""
+        fetch_site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if fetch_site is not None and fetch_site not in {"same-origin", "none"}:
             return False
-        origin = headers.get("origin")
+        if origin == "null":  # what browsers say for our own forms, because our pages tell no referrer
+            return fetch_site is not None
         return origin is None or (origin.startswith("http") and urlsplit(origin).netloc == headers["host"])
 
     def _may_stay_anonymous(self, scope: Scope) -> bool:
@@ -244,4 +248,4 @@ def _dressed(send: Send, path: str) -> Send:
 def allowed_hosts(names: Iterable[str]) -> frozenset[str]:
     """Return the host allow-list that consists of this machine's own names and *names*."""
     more = (f"[{name}]" if ":" in name and not name.startswith("[") else name for name in names)
-    return Access.__dataclass_fields__["hosts"].default | frozenset(name.lower() for name in more)
+    return OWN_HOSTS | frozenset(name.lower() for name in more)

@@ -28,6 +28,7 @@ from honeyhive.server.adoption import Adopter
 from honeyhive.server.app import create_app
 from honeyhive.server.connections import guarded_protocol
 from honeyhive.server.events import Intake
+from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME, data_home
 from honeyhive.server.ingest import Ingest
 from honeyhive.server.limits import Limits
 from honeyhive.server.log import IngestLog
@@ -36,20 +37,12 @@ from honeyhive.server.projector import Projector
 from honeyhive.server.queries import Queries
 from honeyhive.server.reading import Reading
 from honeyhive.server.security import Access, allowed_hosts, load_token, read_token
-from honeyhive.server.store import INDEX_NAME
 from honeyhive.utils import SystemClock, new_session_id
 
-__all__ = ["ServeOptions", "data_home", "run_server"]
+__all__ = ["ServeOptions", "run_server"]
 
 _ANY_IPV4: Final = "127.0.0.1"
 _GRACE_S: Final = 5
-
-
-def data_home() -> Path:
-    """Return ``$XDG_DATA_HOME/honeyhive``; without the variable ``~/.local/share/honeyhive``."""
-    base = os.environ.get("XDG_DATA_HOME", "")
-    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "share"
-    return root / "honeyhive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +88,10 @@ def run_server(options: ServeOptions, *, announce: Callable[[str], None]) -> Non
             stack.callback(listener.close)
         address = _address(sockets[0])
         backend = _Backend(options, access, journal)
-        with backend, _discoverable(ServerFile(address, str(token_file), os.getpid())):
+        with (
+            backend,
+            _discoverable(ServerFile(address, str(token_file.absolute()), os.getpid(), str(options.data.absolute()))),
+        ):
             announce(_announcement(address, access))
             backend.run(sockets)
 
@@ -156,7 +152,7 @@ class _Server(uvicorn.Server):
             for number, handler in former.items():
                 signal.signal(number, handler)
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
+    def _stop(self, number: int, _: FrameType | None) -> None:
         self.force_exit = self.should_exit and number == signal.SIGINT
         self.should_exit = True
 
@@ -184,7 +180,7 @@ def _open_journal(data: Path) -> Journal:
     except OSError as error:
         raise ConfigurationError(f"The data directory {data} cannot be made: {error.strerror}. Use --data.") from error
     try:
-        return Journal(data / "journal", keep=True, max_bytes=None, max_disk_share=None)
+        return Journal(data / JOURNAL_NAME, keep=True, max_bytes=None, max_disk_share=None)
     except JournalLockedError as error:
         raise ConfigurationError(
             f"Another backend is running on {data}. Stop it, or give this one its own directory with --data."

@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from honeyhive.journal import Position
+from honeyhive.models.conventions import BUCKETS
 from honeyhive.server import jsontext
-from honeyhive.server.mapping import BUCKETS, meaning_of
+from honeyhive.server.figures import figures_of
 from honeyhive.server.records import EVENT_KIND, Row
 
-__all__ = ["INDEX_NAME", "Amendment", "Changes", "Store", "reading"]
+__all__ = ["Amendment", "Changes", "Store", "reading"]
 
-INDEX_NAME: Final = "index.sqlite"
 _SCHEMA_VERSION: Final = 1
-_MANY: Final = 500
 _LARGEST: Final = 2**63 - 1
 _COLUMNS: Final = tuple(column.name for column in fields(Row))
 
@@ -157,14 +156,12 @@ class Store:
 
     def _with_known_amendments(self, rows: Sequence[Row]) -> Sequence[Row]:
         known: dict[str, list[Json]] = {}
-        for start in range(0, len(rows), _MANY):
-            ids = [row.event_id for row in rows[start : start + _MANY]]
-            for event_id, text in self._connection.execute(
-                "SELECT event_id, fields FROM amendments"
-                f" WHERE event_id IN ({', '.join('?' * len(ids))}) ORDER BY event_id, position",  # noqa: S608 - marks
-                ids,
-            ):
-                known.setdefault(event_id, []).append(_object(text))
+        for event_id, text in self._connection.execute(
+            "SELECT event_id, fields FROM amendments"
+            " WHERE event_id IN (SELECT value FROM json_each(?)) ORDER BY event_id, position",
+            (jsontext.dumps([row.event_id for row in rows]).decode(),),
+        ):
+            known.setdefault(event_id, []).append(_object(text))
         if not known:
             return rows
         return [_amended(row, known.get(row.event_id, ())) for row in rows]
@@ -174,7 +171,7 @@ class Store:
             f"SELECT {', '.join(_COLUMNS)} FROM spans WHERE event_id = ?",  # noqa: S608 - our own names
             (event_id,),
         ).fetchall()
-        return [Row(*cells[:-1], details=_object(cells[-1])) for cells in found]
+        return [Row(**{**dict(cells), "details": _object(cells["details"])}) for cells in found]
 
     # -- summaries ---------------------------------------------------------------------------
 
@@ -278,7 +275,7 @@ def _amended(row: Row, amendments: Iterable[Mapping[str, object]]) -> Row:
     event: Json = dict(row.details)
     for amendment in amendments:
         _merge(event, amendment)
-    found = meaning_of({f"honeyhive_{name}": event.get(name) for name in BUCKETS})
+    found = figures_of(event)
     end_ns = _ns(event.pop("end_time", None))
     duration = event.pop("duration", None)
     if end_ns is None and isinstance(duration, int | float):

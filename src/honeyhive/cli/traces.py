@@ -1,0 +1,206 @@
+"""``honeyhive traces``: list, show and export what is recorded on this machine.
+
+These commands read the backend's SQLite file directly: SQLite lets many read while one writes, so they work beside a
+running server and without one, need no token, and cannot disturb ingest. They see what the server has projected.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec
+
+import click
+
+from honeyhive.server import wording
+from honeyhive.server.home import INDEX_NAME, current_data
+from honeyhive.server.limits import Refusal
+from honeyhive.server.queries import Cursor, Listing, Queries
+from honeyhive.server.text import visible
+
+__all__ = ["traces"]
+
+P = ParamSpec("P")
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_DEEPEST_INDENT: Final = 40
+
+
+@click.group()
+@click.option(
+    "--data",
+    type=_FOLDER,
+    help="The backend's data directory. [default: that of the running backend, else $XDG_DATA_HOME/honeyhive]",
+)
+@click.pass_context
+def traces(context: click.Context, data: Path | None) -> None:
+    """List, show and export recorded traces, whether or not a backend is running."""
+    context.obj = Queries((data or current_data()) / INDEX_NAME, longest_s=60)
+
+
+def _with_queries(command: Callable[Concatenate[Queries, P], None]) -> Callable[P, None]:
+    """Give *command* the read model, and say in plain words when there is none."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        queries = click.get_current_context().ensure_object(Queries)
+        try:
+            command(queries, *args, **kwargs)
+        except FileNotFoundError as error:
+            raise click.ClickException(
+                f"There is no {error}. Start the backend once with: honeyhive serve, or name its directory with --data."
+            ) from error
+        except Refusal as refusal:
+            raise click.ClickException(refusal.reason) from refusal
+
+    return wrapped
+
+
+@traces.command("list")
+@click.option("--project", help="Only of this project.")
+@click.option("--session", "session_id", help="Only of this session.")
+@click.option("--errors", "errors_only", is_flag=True, help="Only with errors in them.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1_000))
+@click.option("--cursor", help="Where to go on, as the list before has printed it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_with_queries
+def list_(
+    queries: Queries,
+    project: str | None,
+    session_id: str | None,
+    errors_only: bool,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+) -> None:
+    """List traces, newest first."""
+    begin = None if cursor is None else Cursor.parse(cursor)
+    page = queries.traces(Listing(project, session_id, errors_only, limit, begin))
+    if as_json:
+        click.echo(json.dumps({"traces": page.items, "next_cursor": page.next_cursor}, indent=2))
+        return
+    for line in _columns([_HEAD, *(_cells(item) for item in page.items)]):
+        click.echo(line)
+    if not page.items:
+        click.echo("(no traces)")
+    if page.next_cursor is not None:
+        click.echo(f"more: honeyhive traces list --cursor {page.next_cursor}", err=True)
+
+
+@traces.command()
+@click.argument("trace_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything that was captured.")
+@_with_queries
+def show(queries: Queries, trace_id: str, as_json: bool) -> None:
+    """Show one trace as a tree: type, name, duration, model, tokens, error."""
+    trace = queries.trace(trace_id.lower(), with_details=as_json)
+    if trace is None:
+        raise click.ClickException(f"There is no trace {visible(trace_id, one_line=True)}.")
+    if as_json:
+        click.echo(json.dumps(trace, indent=2))
+        return
+    spans = trace["span_list"]
+    for line in tree_lines(spans if isinstance(spans, list) else []):
+        click.echo(line)
+
+
+@traces.command()
+@click.option("--format", "shape", type=click.Choice(["jsonl", "json"]), default="jsonl", show_default=True)
+@click.option("--project", help="Only of this project.")
+@click.option("--session", "session_id", help="Only of this session.")
+@_with_queries
+def export(queries: Queries, shape: str, project: str | None, session_id: str | None) -> None:
+    """Write every span with all that was captured to standard output, oldest first."""
+    spans = queries.every_span(project=project, session_id=session_id)
+    write = sys.stdout.write
+    if shape == "jsonl":
+        for span in spans:
+            write(json.dumps(span) + "\n")
+        return
+    separator = "[\n"
+    for span in spans:
+        write(separator + json.dumps(span))
+        separator = ",\n"
+    write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def tree_lines(spans: Iterable[Mapping[str, object]]) -> Iterable[str]:
+    """Draw spans, given parents first with ``depth`` and ``children``, as a tree of lines.
+
+    Nothing in a name or an error can move the cursor or colour the terminal. Deeper than 40 levels the lines stop moving
+    to the right and say their depth.
+    """
+    rails: list[bool] = []
+    open_children: list[int] = []
+    for span in spans:
+        depth = _whole(span["depth"])
+        del rails[max(0, depth - 1) :], open_children[depth:]
+        is_last = True
+        if depth:
+            open_children[depth - 1] -= 1
+            is_last = open_children[depth - 1] == 0
+        yield _branch(rails, depth, is_last=is_last) + _line(span)
+        if depth:
+            rails.append(not is_last)
+        children = span["children"]
+        open_children.append(len(children) if isinstance(children, list) else 0)
+
+
+def _branch(rails: list[bool], depth: int, *, is_last: bool) -> str:
+    if depth == 0:
+        return ""
+    if depth > _DEEPEST_INDENT:
+        return f"{'   ' * _DEEPEST_INDENT}({depth}) "
+    return "".join("│  " if goes_on else "   " for goes_on in rails) + ("└─ " if is_last else "├─ ")
+
+
+def _line(span: Mapping[str, object]) -> str:
+    parts = [
+        f"{_shown(span['event_type'])} {_shown(span['name']) or '(no name)'}",
+        wording.duration(_whole(span["end_ns"]) - _whole(span["start_ns"])),
+        _shown(span["model"]),
+        _tokens(span),
+        f"✕ {_shown(span['error'])}" if span["error"] is not None else "",
+        "(orphan)" if span["is_orphan"] else "",
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def _tokens(item: Mapping[str, object]) -> str:
+    tokens_in, tokens_out = item["tokens_in"], item["tokens_out"]
+    words = wording.tokens(
+        tokens_in if isinstance(tokens_in, int) else None, tokens_out if isinstance(tokens_out, int) else None
+    )
+    return f"{words} tokens" if words else ""
+
+
+_HEAD: Final = ("TRACE", "STARTED", "DURATION", "SPANS", "ERRORS", "PROJECT", "NAME")
+
+
+def _cells(item: Mapping[str, object]) -> tuple[str, ...]:
+    return (
+        str(item["trace_id"]),
+        wording.moment(_whole(item["start_ns"])),
+        wording.duration(_whole(item["end_ns"]) - _whole(item["start_ns"])),
+        str(item["spans"]),
+        str(item["errors"] or ""),
+        _shown(item["project"])[:30],
+        _shown(item["name"])[:80],
+    )
+
+
+def _columns(rows: list[tuple[str, ...]]) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _shown(value: object) -> str:
+    return visible(str(value), one_line=True) if value is not None else ""
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
