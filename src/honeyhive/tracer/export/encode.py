@@ -18,16 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from honeyhive.tracer.export.protobuf import any_value, delimited, fixed64, key_value, name_text, utf8, varint
-from honeyhive.tracer.processing.event_types import EVENT_TYPE, EventTypes
+from honeyhive.tracer.processing.event_types import EVENT_TYPE, EventTypes, usual_event_types
 from honeyhive.tracer.span import Captured, Span
 from honeyhive.utils.capture import CaptureLimits, capture
 from honeyhive.utils.guard import guard
+from honeyhive.utils.lazy import LazyResource
 from honeyhive.utils.render import render
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from honeyhive.utils.redact import Redactor
 
-__all__ = ["EncodeCounts", "EncodeLimits", "SpanEncoder", "encode_span", "encode_spans"]
+__all__ = ["EncodeCounts", "EncodeLimits", "SpanEncoder", "encode_span", "encode_spans", "usual_encoding"]
 
 MARKER: Final = "honeyhive.encode_error"
 """Attribute that stands for all others of a span whose content could not be encoded."""
@@ -66,6 +67,9 @@ _NO_STATICS: Final[Mapping[str, object]] = {}
 _NOTHING: Final[Any] = object()
 _INTERNAL_KIND: Final = _KINDS[SpanKind.INTERNAL]
 _MASK_64, _MASK_128 = (1 << 64) - 1, (1 << 128) - 1
+
+Encoding: TypeAlias = Callable[[Iterable[ReadableSpan]], bytes]
+"""Makes one ``ExportTraceServiceRequest`` of finished spans."""
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
@@ -456,6 +460,16 @@ class SpanEncoder:
         with guard("encode a span's name"):
             name = utf8(self._text(span.name))[:256].decode(errors="ignore").encode()
         return b"".join((_bare(span), _NAME, delimited(name), _ATTRIBUTE, delimited(key_value(MARKER, reason))))
+
+
+def usual_encoding(redactor: Redactor | None, limits: EncodeLimits = EncodeLimits()) -> Encoding:
+    """Return what makes requests for a tracer: everything on, and made only when the first spans leave."""
+    encoder = LazyResource(lambda: SpanEncoder(redactor, limits, usual_event_types()))
+
+    def encode(spans: Iterable[ReadableSpan]) -> bytes:
+        return encoder.resource.request(spans)
+
+    return encode
 
 
 def encode_span(span: ReadableSpan, *, redactor: Redactor | None = None) -> bytes:

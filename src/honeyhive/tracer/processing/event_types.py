@@ -6,15 +6,19 @@ telling ones late. What somebody said explicitly always stands.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Final
 
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.models.conventions import DEFAULT_EVENT_TYPE, detect_event_type
 from honeyhive.utils.patterns import PatternMatcher, Rule
 
-__all__ = ["EVENT_TYPE", "EventTypes"]
+__all__ = ["EVENT_TYPE", "EventTypes", "usual_event_types"]
+
+_logger = logging.getLogger("honeyhive")
 
 EVENT_TYPE: Final = "honeyhive_event_type"
 """The attribute that carries the event type."""
@@ -66,6 +70,19 @@ class EventTypes:
         if not attributes.get(EVENT_TYPE):
             added[EVENT_TYPE] = kind or detect_event_type(attributes, name=name) or DEFAULT_EVENT_TYPE
         return added
+
+
+@cache
+def usual_event_types() -> EventTypes:
+    """Return the rules of this process: those of ``HH_PATTERNS`` and of installed packages, read once.
+
+    Rules that cannot be understood are named in one logged error and left out; spans are recorded without them.
+    """
+    try:
+        return EventTypes()
+    except ConfigurationError as error:
+        _logger.error("honeyhive: %s; spans are recorded without these rules.", error)  # noqa: TRY400 -- it says all
+    return EventTypes(discover_more=False)
 
 
 def _check(rule: Rule) -> None:
