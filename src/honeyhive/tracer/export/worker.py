@@ -154,7 +154,7 @@ class Worker(Renewable):
     def _make_pipeline(
         self, destination: Destination, settings: PipelineSettings, redactor: Redactor | None
     ) -> Pipeline:
-        from honeyhive.tracer.export.encode import SpanEncoder
+        from honeyhive.tracer.export.encode import usual_encoding
 
         endpoint = destination.traces_url or destination.id
         breaker = self._breakers.setdefault(endpoint, CircuitBreaker(timeout=10.0, clock=self._clock))
@@ -162,7 +162,7 @@ class Worker(Renewable):
             destination,
             settings,
             staff=self,
-            encode=SpanEncoder(redactor).request,
+            encode=usual_encoding(redactor),
             sender=self._sender(destination, settings),
             storage=self._storage(destination, settings),
             breaker=breaker,
