@@ -75,10 +75,9 @@ class LocalBackend:
         """Where it listens, such as ``http://127.0.0.1:41837``."""
         return self._found.address
 
-    @property
-    def login_address(self) -> str:
-        """What to open in a browser: the token behind the ``#`` lets it in and stays out of logs."""
-        return f"{self.address}/login#token={self._token()}"
+    def page(self, path: str) -> str:
+        """What to open in a browser to see *path*: the token behind the ``#`` lets it in and stays out of logs."""
+        return f"{self.address}{path}#token={self._token()}"
 
     def serve(self) -> None:
         """Wait until the backend ends, which by itself it does not.

@@ -18,7 +18,7 @@ import pytest
 
 DEMO = Path(__file__).resolve().parents[3] / "examples" / "demo.py"
 LIMIT_S = 25
-LOGIN = re.compile(r"(http://127\.0\.0\.1:\d+)/login#token=[\w-]{32,}")
+LOGIN = re.compile(r"(http://127\.0\.0\.1:\d+)/traces/[0-9a-f]{32}#token=[\w-]{32,}")
 
 Start = Callable[..., "Screen"]
 
@@ -36,6 +36,7 @@ def test_away_from_a_terminal_it_shows_the_trace_and_ends(tmp_path: Path) -> Non
 
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
+    assert "session A jacket for Bergen" in lines
     for name in ("assistant", "Shop.search_catalogue", "CreateEmbeddings", "ChatCompletion", "Shop.convert_currency"):
         assert any(name in line for line in lines), name
     found = LOGIN.search(done.stdout)
