@@ -221,7 +221,9 @@ def raising(key: str, value: object) -> object:
 
 
 @pytest.mark.parametrize(
-    "mask", [raising, lambda key, value: None, lambda key, value: object(), lambda key, value: [{}]], ids=str
+    "mask",
+    [raising, lambda key, value: None, lambda key, value: object(), lambda key, value: [{}]],
+    ids=["raises", "none", "object", "nested"],
 )
 def test_a_mask_that_fails_keeps_the_value_in(mask):
     own = Redactor(mask=mask)
