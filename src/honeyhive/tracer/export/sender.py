@@ -73,10 +73,12 @@ class HttpSender:
     Args:
         destination: Address and headers.
         transport: Made when first needed, in the sender's thread; shared with others.
-        timeout_s: What one request may take.
+        timeout_s: Says what the next request may take.
     """
 
-    def __init__(self, destination: Destination, transport: Callable[[], Transport], timeout_s: float) -> None:
+    def __init__(
+        self, destination: Destination, transport: Callable[[], Transport], timeout_s: Callable[[], float]
+    ) -> None:
         self._destination = destination
         self._transport = transport
         self._timeout_s = timeout_s
@@ -90,7 +92,7 @@ class HttpSender:
         return self._post(self._destination, kind, payload)
 
     def _post(self, destination: Destination, kind: RecordKind, payload: bytes) -> Reply:
-        return self._transport().send(_request(destination, kind, payload), self._timeout_s)
+        return self._transport().send(_request(destination, kind, payload), self._timeout_s())
 
 
 class LocalSender(HttpSender):
@@ -98,7 +100,7 @@ class LocalSender(HttpSender):
 
     Args:
         transport: As for `HttpSender`.
-        timeout_s: What one request may take.
+        timeout_s: Says what the next request may take.
         clock: Paces the looking.
         server_file: Finds the discovery file; may raise `RuntimeError` where there is no home.
     """
@@ -106,7 +108,7 @@ class LocalSender(HttpSender):
     def __init__(
         self,
         transport: Callable[[], Transport],
-        timeout_s: float,
+        timeout_s: Callable[[], float],
         clock: Clock,
         server_file: Callable[[], Path] = server_file_path,
     ) -> None:

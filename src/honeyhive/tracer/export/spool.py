@@ -103,11 +103,14 @@ class Shelf:
         return self._batch(RecordKind(kind), alike)
 
     def settle(self, batch: Batch) -> None:
-        """Forget the records of *batch*: they were delivered or dropped."""
-        self.settled += batch.records
-        while len(self.births) > 1 and self.births[1][0] <= self.settled:
-            self.births.popleft()
-        self._journal.acknowledge(batch.last)
+        """Forget the records of *batch*: they were delivered or dropped; raises as the journal does."""
+        try:
+            # First: whoever sees a record settled may end the process, and the next one must not send it again.
+            self._journal.acknowledge(batch.last)
+        finally:
+            self.settled += batch.records
+            while len(self.births) > 1 and self.births[1][0] <= self.settled:
+                self.births.popleft()
 
     def _batch(self, kind: RecordKind, records: Sequence[Record]) -> Batch:
         now = self.clock.monotonic()

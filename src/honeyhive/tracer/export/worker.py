@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import random
 import sys
 import threading
@@ -113,6 +114,7 @@ class Worker(Renewable):
         self._exiting = False
         self._late = False
         self._late_budget_s = _LATE_BUDGET_S
+        self._patience_s = math.inf
 
     def renew(self) -> None:
         """In a forked child: no threads, no connections, empty queues, fresh locks; the parent's files stay its own."""
@@ -173,9 +175,13 @@ class Worker(Renewable):
     def _sender(self, destination: Destination, settings: PipelineSettings) -> Sender:
         if not destination.usable:
             return Muted()
+
+        def timeout_s() -> float:
+            return min(settings.request_timeout_s, self._patience_s)
+
         if destination.is_local:
-            return LocalSender(self._shared_transport, settings.request_timeout_s, self._clock)
-        return HttpSender(destination, self._shared_transport, settings.request_timeout_s)
+            return LocalSender(self._shared_transport, timeout_s, self._clock)
+        return HttpSender(destination, self._shared_transport, timeout_s)
 
     def _shared_transport(self) -> Transport:
         with self._lock:
@@ -249,9 +255,9 @@ class Worker(Renewable):
     # -- threads --------------------------------------------------------------------------------
 
     def _start(self) -> bool:
-        """Start the threads unless they run; false if that is not possible now."""
-        if self._running:
-            return True
+        """Start the threads unless they run; false if that is not possible now, or no more wanted."""
+        if self._running or self._late:
+            return self._running
         with self._lock:
             if self._running:
                 return True
@@ -299,7 +305,7 @@ class Worker(Renewable):
 
     def _sync(self) -> None:
         """Make what was written safe against loss of power: the fsync thread."""
-        while True:
+        while not self._late:
             self._dirty.wait()
             self._dirty.clear()
             self._clock.wait(self._sync_now, _SYNC_WITHIN_S)
@@ -314,27 +320,34 @@ class Worker(Renewable):
 
     def _send(self) -> None:
         """Send what is due: a sender's thread."""
-        while True:
+        while not self._late:
             outlet = self._claim()
-            try:
-                outlet.send()
-            finally:
-                self._release(outlet)
+            if outlet is not None:
+                self._send_for(outlet)
 
-    def _claim(self) -> Outlet:
-        """Wait for the outlet that has been due for longest, and take it."""
+    def _send_for(self, outlet: Outlet) -> None:
+        try:
+            outlet.send()
+        finally:
+            with self._counter:
+                self._served.discard(outlet)
+                self._counter.notify_all()
+
+    def _claim(self) -> Outlet | None:
+        """Take the outlet that has been due for longest; wait for one until something changes."""
         with self._counter:
-            while True:
-                outlet, due = self._next_due()
-                left = None if due is None else due - self._clock.monotonic()
-                if outlet is not None and left is not None and left <= 0:
-                    self._served.add(outlet)
-                    return outlet
+            outlet, due = self._next_due()
+            left_s = None if due is None else due - self._clock.monotonic()
+            if outlet is not None and left_s is not None and left_s <= 0:
+                self._served.add(outlet)
+                return outlet
+            if not self._late:
                 self._idle_senders += 1
                 try:
-                    self._counter.wait(left)
+                    self._counter.wait(left_s)
                 finally:
                     self._idle_senders -= 1
+            return None
 
     def _next_due(self) -> tuple[Outlet | None, float | None]:
         first: Outlet | None = None
@@ -349,31 +362,31 @@ class Worker(Renewable):
                 first, earliest = outlet, due
         return first, earliest
 
-    def _release(self, outlet: Outlet) -> None:
-        with self._counter:
-            self._served.discard(outlet)
-            self._counter.notify_all()
-
     # -- without threads ------------------------------------------------------------------------
 
     def _work_here(self, event: threading.Event, left_s: float) -> None:
-        """Do one turn of every thread's work in this one, then pause until something is due."""
+        """Do one turn of every thread's work in this one, or pause until something is due."""
         with _unobserved():
             self._drain_all()
             self._sync_all()
-            outlet, due = self._next_due()
-            now = self._clock.monotonic()
-            if outlet is None or due is None:
-                self._clock.wait(event, min(left_s, _GATHER_S))
-            elif due > now:
-                self._clock.sleep(min(left_s, due - now))
+            with self._counter:
+                outlet, due = self._next_due()
+                wait_s = _GATHER_S if outlet is None or due is None else due - self._clock.monotonic()
+                if outlet is not None and wait_s <= 0:
+                    self._served.add(outlet)
+            if outlet is None or wait_s > 0:
+                self._clock.wait(event, min(left_s, wait_s))
             else:
-                outlet.send()
+                self._patience_s = max(left_s, 0.05)
+                self._send_for(outlet)
 
     # -- the end --------------------------------------------------------------------------------
 
     def exit(self) -> None:
-        """Bring spans to safety when the process ends: 100 ms with a live backend, 5 s with a dead one; runs once."""
+        """Bring spans to safety when the process ends: 100 ms with a live backend, 5 s with a dead one; runs once.
+
+        The threads end with it; what is finished later is served by the thread that finishes it.
+        """
         if self._exiting:
             return
         self._exiting = True
@@ -381,14 +394,30 @@ class Worker(Renewable):
             self.flush(self.outlets, _EXIT_MILLIS, give_up=True)
             self._say_what_is_left()
         self._late = True
+        self._running = False
         self.asleep = True
         self._wake.set()
+        self._dirty.set()
+        self._sync_now.set()
+        with self._counter:
+            self._counter.notify_all()
+            in_use = bool(self._served)
+        if not in_use:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close the connections; whoever sends after that opens new ones."""
+        with self._lock:
+            transport, self._transport = self._transport, None
+        if transport is not None:
+            with guard("close connections"):
+                transport.close()
 
     def _serve_late(self) -> None:
         """Keep, and if this is the main thread send, spans that end after `exit`: within two seconds altogether."""
         started = self._clock.monotonic()
         left_s = self._late_budget_s
-        with guard("keep a late span"), _unobserved():
+        with guard("keep a late span"):
             for outlet in self.outlets:
                 outlet.drain(wait_s=max(0.01, min(left_s, 0.1)))
             if left_s > 0 and threading.current_thread() is threading.main_thread():
