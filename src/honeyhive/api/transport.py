@@ -119,7 +119,9 @@ class Transport:
         return f"Transport({self._pool!r})"
 
     def _message(self, request: Request, timeout_s: float) -> httpx.Request:
-        timeout = httpx.Timeout(timeout_s, connect=min(self._connect_timeout_s, timeout_s))
+        # Connecting and the TLS handshake get half each at most: httpcore closes the socket when its own timeout ends a
+        # handshake, but not when it is cancelled.
+        timeout = httpx.Timeout(timeout_s, connect=min(self._connect_timeout_s, timeout_s / 2))
         _check_headers(request.headers)
         with _errors_named(request):
             return httpx.Request(

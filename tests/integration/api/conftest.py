@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from honeyhive.utils.clock import Clock
+from honeyhive.testing import ManualClock
 
 
 class Exchange:
@@ -130,28 +130,6 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-class HandClock(Clock):
-    """A clock that only sleeping moves; it remembers every pause."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-        self.pauses: list[float] = []
-
-    def time_ns(self) -> int:
-        return int(self.now_s * 1e9)
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now_s += seconds
-
-    def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        self.sleep(timeout_s)
-        return event.is_set()
-
-
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()

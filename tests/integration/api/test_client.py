@@ -353,7 +353,7 @@ class TestTryingAgain:
 
         make_client(retry_config=RetryPolicy(delay=1.0), clock=clock).events.list()
 
-        assert clock.pauses == [7.0]
+        assert clock.slept == [7.0]
 
     def test_a_wait_beyond_the_policy_is_not_waited(self, server, make_client, clock):
         server.plan(answering(429, retry_after="3600"))
@@ -362,7 +362,7 @@ class TestTryingAgain:
             make_client(retry_config=RetryPolicy(max_age=60), strict=True, clock=clock).events.list()
 
         assert caught.value.retry_after_s == 300
-        assert clock.pauses == []
+        assert clock.slept == []
 
     def test_a_rate_limit_of_our_own_holds_calls_back(self, server, make_client, clock):
         server.answer_json({"events": []})
@@ -371,7 +371,7 @@ class TestTryingAgain:
         for _ in range(5):
             client.events.list()
 
-        assert clock.pauses == [10.0, 10.0]
+        assert clock.slept == [10.0, 10.0]
 
     def test_an_operation_that_keeps_failing_is_not_tried(self, server, make_client, clock):
         server.plan(answering(500))
@@ -390,7 +390,7 @@ class TestTryingAgain:
         client = make_client(clock=clock)
         for _ in range(6):
             client.events.list()
-        clock.sleep(30)
+        clock.advance(30)
 
         client.events.list()
 
@@ -429,7 +429,7 @@ def test_a_second_outage_is_reported_again(server, make_client, clock, caplog):
     with caplog.at_level(logging.INFO, "honeyhive.api"):
         for _ in range(3):
             client.events.list()
-            clock.sleep(61)
+            clock.advance(61)
 
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING"]
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 import traceback
@@ -287,3 +291,77 @@ def poll(condition, deadline_s=5.0):
     while not condition():
         assert time.monotonic() < ends, "the condition did not come about"
         threading.Event().wait(0.005)
+
+
+class TestTls:
+    @pytest.fixture
+    def tls_server(self, tmp_path):
+        """A server whose certificate nobody vouches for."""
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            pytest.skip("needs the openssl program to make a certificate")
+        subprocess.run(
+            [
+                openssl,
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "1",
+                "-subj",
+                "/CN=127.0.0.1",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-keyout",
+                tmp_path / "key",
+                "-out",
+                tmp_path / "certificate",
+            ],
+            check=True,
+            capture_output=True,
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+        listener = context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
+        received = []
+
+        def serve():
+            try:
+                connection, _ = listener.accept()
+                with connection:
+                    received.append(b"")
+                    while not received[0].endswith(b"\r\n\r\nx"):
+                        received[0] += connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            except OSError:
+                return
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", received, tmp_path / "certificate"
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+    def test_an_unknown_certificate_is_refused_before_anything_is_sent(self, tls_server, post):
+        url, received, _ = tls_server
+
+        error = refused(post, url)
+
+        assert "certificate verify failed" in str(error)
+        assert b"".join(received) == b""
+
+    def test_a_certificate_that_the_environment_trusts_is_accepted(self, tls_server, post, monkeypatch):
+        url, received, certificate = tls_server
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+        assert post(url).status == 200
+        assert received
+
+    def test_a_server_that_knows_no_tls_is_a_timeout_on_a_tls_address(self, server, post):
+        server.plan(lambda exchange: exchange.answer())
+
+        refused(post, server.url.replace("http:", "https:"), APITimeoutError, timeout_s=0.5)

@@ -11,7 +11,7 @@ from honeyhive.api.pool import ConnectionPool
 from honeyhive.api.rate import RateLimit
 from honeyhive.api.transport import Request, Transport
 from honeyhive.exceptions import APIConnectionError
-from honeyhive.utils.clock import SystemClock
+from honeyhive.testing import ManualClock
 
 ASK = Send(Request("GET", "http://service/", {}), 1.0, 1000)
 
@@ -24,7 +24,7 @@ def transport(handler):
 @pytest.fixture(params=["run", "run_async"])
 def drive(request):
     if request.param == "run":
-        return lambda flow, transport: run(flow, transport, SystemClock())
+        return lambda flow, transport: run(flow, transport, ManualClock())
     return lambda flow, transport: anyio.run(run_async, flow, transport)
 
 
@@ -85,10 +85,6 @@ def test_a_flow_is_closed_when_its_driver_is_stopped(drive):
 
 
 def test_no_window_holds_more_starts_than_the_limit():
-    class Standing(SystemClock):
-        def monotonic(self) -> float:
-            return 0.0
-
-    limit = RateLimit(3, 10.0, Standing())
+    limit = RateLimit(3, 10.0, ManualClock())
 
     assert [limit.reserve() for _ in range(7)] == [0, 0, 0, 10, 10, 10, 20]

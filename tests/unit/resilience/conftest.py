@@ -1,37 +1,22 @@
 from __future__ import annotations
 
-import threading
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from honeyhive.utils.clock import Clock
-
-
-class HandClock(Clock):
-    """A clock that only sleeping moves; it remembers every pause."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-        self.pauses: list[float] = []
-
-    def time_ns(self) -> int:
-        return int(self.now_s * 1e9)
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now_s += seconds
-
-    def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        self.sleep(timeout_s)
-        return event.is_set()
-
-    async def pause(self, seconds: float) -> None:
-        self.sleep(seconds)
+from honeyhive.testing import ManualClock
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def pause(clock: ManualClock) -> Callable[[float], Awaitable[None]]:
+    """An asynchronous sleep that moves the clock."""
+
+    async def pause(seconds: float) -> None:
+        clock.sleep(seconds)
+
+    return pause

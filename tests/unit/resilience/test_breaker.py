@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from honeyhive.resilience import CircuitBreaker, CircuitState
+from honeyhive.testing import ManualClock
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_calls_pass_until_enough_have_failed_in_a_row(breaker):
 
 def test_an_open_breaker_refuses_and_says_for_how_long(breaker, clock):
     fail(breaker, 3)
-    clock.sleep(4)
+    clock.advance(4)
 
     assert not breaker.allow()
     assert breaker.state is CircuitState.OPEN
@@ -42,7 +43,7 @@ def test_an_open_breaker_refuses_and_says_for_how_long(breaker, clock):
 
 def test_after_the_timeout_one_caller_is_the_probe(breaker, clock):
     fail(breaker, 3)
-    clock.sleep(10)
+    clock.advance(10)
 
     assert breaker.state is CircuitState.HALF_OPEN
     assert [breaker.allow() for _ in range(3)] == [True, False, False]
@@ -50,7 +51,7 @@ def test_after_the_timeout_one_caller_is_the_probe(breaker, clock):
 
 def test_a_good_probe_closes_and_forgets(breaker, clock):
     fail(breaker, 3)
-    clock.sleep(10)
+    clock.advance(10)
     breaker.allow()
     breaker.succeeded()
 
@@ -60,7 +61,7 @@ def test_a_good_probe_closes_and_forgets(breaker, clock):
 
 def test_a_failed_probe_opens_again_at_once(breaker, clock):
     fail(breaker, 3)
-    clock.sleep(10)
+    clock.advance(10)
     breaker.allow()
     breaker.failed()
 
@@ -70,7 +71,7 @@ def test_a_failed_probe_opens_again_at_once(breaker, clock):
 
 def test_late_failures_of_calls_made_before_do_not_prolong_it(breaker, clock):
     fail(breaker, 3)
-    clock.sleep(9)
+    clock.advance(9)
     breaker.failed()
 
     assert breaker.retry_in_s == 1
@@ -78,7 +79,7 @@ def test_late_failures_of_calls_made_before_do_not_prolong_it(breaker, clock):
 
 def test_a_cancelled_probe_makes_room_for_another(breaker, clock):
     fail(breaker, 3)
-    clock.sleep(10)
+    clock.advance(10)
     breaker.allow()
     breaker.abandoned()
 
@@ -87,16 +88,16 @@ def test_a_cancelled_probe_makes_room_for_another(breaker, clock):
 
 def test_a_probe_that_never_reports_is_given_up(breaker, clock):
     fail(breaker, 3)
-    clock.sleep(10)
+    clock.advance(10)
     breaker.allow()
-    clock.sleep(10)
+    clock.advance(10)
 
     assert breaker.allow()
 
 
 def test_of_many_threads_one_is_the_probe(breaker, clock):
     fail(breaker, 3)
-    clock.sleep(10)
+    clock.advance(10)
     barrier = threading.Barrier(8)
     allowed = []
 
@@ -125,29 +126,21 @@ def test_a_child_forked_in_the_middle_of_a_call_is_not_stuck(breaker):
 
 @given(st.lists(st.sampled_from(["allow", "ok", "fail", "wait", "cancel"]), max_size=60))
 def test_whatever_happens_calls_pass_again_in_the_end(steps):
-    now = [0.0]
-    breaker = CircuitBreaker(failure_threshold=2, timeout=5, clock=_Listed(now))
+    clock = ManualClock()
+    breaker = CircuitBreaker(failure_threshold=2, timeout=5, clock=clock)
     actions = {
         "allow": breaker.allow,
         "ok": breaker.succeeded,
         "fail": breaker.failed,
         "cancel": breaker.abandoned,
-        "wait": lambda: now.__setitem__(0, now[0] + 2),
+        "wait": lambda: clock.advance(2),
     }
 
     for step in steps:
         actions[step]()
-    now[0] += 6
+    clock.advance(6)
 
     assert breaker.allow()
-
-
-class _Listed:
-    def __init__(self, now):
-        self.now = now
-
-    def monotonic(self):
-        return self.now[0]
 
 
 @pytest.mark.parametrize("wrong", [{"failure_threshold": 0}, {"timeout": -1}, {"timeout": float("nan")}])
