@@ -138,7 +138,7 @@ class Settings:
     )
     flush_interval: float = setting(5.0, "seconds a span waits at most before it is sent", "HH_FLUSH_INTERVAL")
     export_timeout: float = setting(
-        30.0, "seconds one request may take", "HH_EXPORT_TIMEOUT", old_env=("HH_EXPORT_TIMEOUT_SECONDS",)
+        10.0, "seconds one request may take", "HH_EXPORT_TIMEOUT", old_env=("HH_EXPORT_TIMEOUT_SECONDS",)
     )
     timeout: float = setting(
         5.0, "seconds a call of the API client may take", "HH_API_TIMEOUT", old_env=("HH_TIMEOUT",)

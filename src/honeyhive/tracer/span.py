@@ -132,17 +132,13 @@ class Identity:
 
 
 class CallSite:
-    """What one decorated function, or one kind of span, says of all its spans.
+    """What one decorated function, or one kind of span, says of all its spans."""
 
-    ``encoded`` is room for the exporter's encoding of ``statics``.
-    """
-
-    __slots__ = ("encoded", "name", "statics")
+    __slots__ = ("name", "statics")
 
     def __init__(self, name: str, statics: Mapping[str, AttributeValue] | None = None) -> None:
         self.name = name
         self.statics: Mapping[str, AttributeValue] = dict(statics or {})
-        self.encoded: object = None
 
 
 class Captured:
