@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     from honeyhive.tracer.registry import get_default_tracer as get_default_tracer
     from honeyhive.tracer.registry import set_default_tracer as set_default_tracer
     from honeyhive.tracer.tracer import HoneyHiveTracer as HoneyHiveTracer
+    from honeyhive.utils.dotdict import DotDict as DotDict
+    from honeyhive.utils.logger import get_logger as get_logger
 
 _HOMES = {
     "APIError": "honeyhive.exceptions",
     "AuthenticationError": "honeyhive.exceptions",
     "BatchSpanProcessor": "honeyhive.tracer.export.batch",
     "ConfigurationError": "honeyhive.exceptions",
+    "DotDict": "honeyhive.utils.dotdict",
     "EventType": "honeyhive.models",
     "FlushResult": "honeyhive.tracer.export.statistics",
     "HoneyHive": "honeyhive.api",
@@ -50,6 +53,7 @@ _HOMES = {
     "enrich_span": "honeyhive.tracer.decorators",
     "flush": "honeyhive.tracer.decorators",
     "get_default_tracer": "honeyhive.tracer.registry",
+    "get_logger": "honeyhive.utils.logger",
     "set_default_tracer": "honeyhive.tracer.registry",
     "statistics": "honeyhive.tracer.export.worker:process_statistics",
     "trace": "honeyhive.tracer.decorators",

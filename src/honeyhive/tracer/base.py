@@ -131,10 +131,13 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
         settings = self.settings
         return HoneyHive(
             api_key=settings.api_key,
+            project=settings.project,
             ingestion_api_key=settings.ingestion_api_key,
             server_url=self._backend.base_url or None,
             timeout=settings.timeout,
             verbose=settings.verbose,
+            strict=settings.strict,
+            test_mode=settings.test_mode,
         )
 
     def _create_span_processor(self) -> Any:

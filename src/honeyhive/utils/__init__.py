@@ -15,10 +15,12 @@ from honeyhive.utils.render import render, tree
 
 if TYPE_CHECKING:
     from honeyhive.utils.clock import Clock, SystemClock
+    from honeyhive.utils.dotdict import DotDict
     from honeyhive.utils.error_context import ErrorContext
     from honeyhive.utils.fork import Renewable, renew_after_fork
     from honeyhive.utils.ids import RandomIds, event_id, is_uuid, new_session_id
     from honeyhive.utils.lazy import LazyResource
+    from honeyhive.utils.logger import get_logger
     from honeyhive.utils.normalise import normalise_key, normalise_value
     from honeyhive.utils.patterns import DynamicProcessor, PatternMatcher, Rule
     from honeyhive.utils.redact import Redactor
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CaptureLimits",
     "Clock",
+    "DotDict",
     "DynamicProcessor",
     "ErrorContext",
     "LazyResource",
@@ -38,6 +41,7 @@ __all__ = [
     "capture",
     "captured_bytes",
     "event_id",
+    "get_logger",
     "guard",
     "is_uuid",
     "new_session_id",
@@ -51,6 +55,8 @@ __all__ = [
 
 _MODULES = {
     "Clock": "clock",
+    "DotDict": "dotdict",
+    "get_logger": "logger",
     "DynamicProcessor": "patterns",
     "ErrorContext": "error_context",
     "LazyResource": "lazy",
