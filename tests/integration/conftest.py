@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -16,8 +15,10 @@ import httpx
 import pytest
 
 from honeyhive.models.wire import ServerFile, server_file_path
+from honeyhive.utils import SystemClock
 
 T = TypeVar("T")
+CLOCK = SystemClock()
 
 
 class ServerProcess:
@@ -85,10 +86,10 @@ class ServerProcess:
 
 def wait_for(look: Callable[[], T | None], longest_s: float = 10.0) -> T:
     """Look until there is something true, and return it."""
-    deadline = time.monotonic() + longest_s
+    deadline = CLOCK.monotonic() + longest_s
     while not (found := look()):
-        assert time.monotonic() < deadline, f"waited {longest_s:g} s in vain"
-        time.sleep(0.01)
+        assert CLOCK.monotonic() < deadline, f"waited {longest_s:g} s in vain"
+        CLOCK.sleep(0.01)
     return found
 
 

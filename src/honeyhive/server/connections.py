@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -11,6 +11,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from honeyhive.server.limits import Limits
 
 __all__ = ["guarded_protocol"]
+
+_LINGER_S: Final = 2.0
 
 
 def guarded_protocol(limits: Limits) -> type[H11Protocol]:
@@ -43,6 +45,9 @@ class _GuardedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            # Answered before all of the body was there: a refusal. Leave time to read it, then hang up.
+            self.loop.call_later(_LINGER_S, self.transport.abort)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:

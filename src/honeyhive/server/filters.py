@@ -52,7 +52,7 @@ def event_filters(body: object) -> EventFilters:
     """
     if not isinstance(body, Mapping):
         raise Refusal(400, "The body is not an object.")
-    filters = body.get("filters") or []
+    filters = [] if body.get("filters") is None else body["filters"]
     if not isinstance(filters, list) or len(filters) > _MOST_FILTERS:
         raise Refusal(400, f"filters is not a list of at most {_MOST_FILTERS}.")
     conditions = [_condition(item) for item in filters]

@@ -13,6 +13,7 @@ MIB = 1024 * 1024
 class Limits:
     """The bounds of one request and of the server; sizes in bytes, times in seconds."""
 
+    head_bytes: int = 64 * 1024
     body_bytes: int = 20 * MIB
     """A request body as it is on the wire, compressed or not."""
     inflated_bytes: int = 64 * MIB

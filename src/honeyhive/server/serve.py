@@ -169,6 +169,7 @@ def _server(routes: Sequence[BaseRoute], access: Access, limits: Limits) -> _Ser
             server_header=False,
             proxy_headers=False,
             backlog=limits.connections,
+            h11_max_incomplete_event_size=limits.head_bytes,
             timeout_graceful_shutdown=_GRACE_S,
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import httpx
 import pytest
@@ -13,9 +14,9 @@ _SPAN_IDS = itertools.count(1)
 
 
 @pytest.fixture
-def client(server: object) -> Iterator[httpx.Client]:
+def client(server: Any) -> Iterator[httpx.Client]:
     """A client of the running backend, with the token."""
-    with server.client() as client:  # type: ignore[attr-defined]
+    with server.client() as client:
         yield client
 
 

@@ -1,0 +1,217 @@
+"""The read model says what the journal says, whatever the order, and however often it is told."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from honeyhive.journal import MemoryJournal, Record
+from honeyhive.models.wire import RecordKind
+from honeyhive.server.projector import Projector
+from honeyhive.server.queries import Listing, Queries
+from honeyhive.server.store import Store
+
+TRACE = f"{7:032x}"
+
+MakeSpan = Callable[..., Span]
+MakeRecords = Callable[..., list[Record]]
+Project = Callable[[list[Record]], None]
+
+
+def contents(index: Path) -> dict[str, list[tuple[object, ...]]]:
+    with sqlite3.connect(index) as connection:
+        tables = ("spans", "traces", "sessions", "amendments", "session_starts", "dead_letters", "projected")
+        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}  # noqa: S608
+
+
+def test_the_same_records_twice_are_the_same_as_once(
+    records: MakeRecords, make_span: MakeSpan, project: Project, index: Path
+) -> None:
+    made = records(
+        [make_span(1, attributes={"session.id": "s"}), make_span(2, parent_id=1)],
+        ("POST", "/session/start", {"session": {"session_id": "s", "session_name": "n"}}),
+        ("POST", "/events", {"event": {"event_id": "e", "session_id": "s"}}),
+        ("PUT", "/events", {"event_id": "e", "metrics": {"m": 1}}),
+    )
+
+    project(made)
+    once = contents(index)
+    project(made)
+
+    assert contents(index) == once
+
+
+def test_the_last_writer_of_a_span_wins(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
+) -> None:
+    project(records([make_span(1, name="early", attributes={"session.id": "a"})]))
+    project(records([make_span(1, name="late", attributes={"session.id": "b"})]))
+
+    [trace] = queries.traces(Listing()).items
+    assert (trace["name"], trace["spans"]) == ("late", 1)
+    assert [session["session_id"] for session in queries.sessions(Listing()).items] == ["b"]
+
+
+def test_the_same_span_id_in_two_traces_is_two_spans(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
+) -> None:
+    project(records([make_span(1, trace_id=7), make_span(1, trace_id=8)]))
+
+    assert [trace["spans"] for trace in queries.traces(Listing()).items] == [1, 1]
+
+
+@pytest.mark.parametrize("update_first", [True, False])
+def test_an_update_applies_whether_it_comes_before_or_after_its_event(
+    records: MakeRecords, project: Project, queries: Queries, update_first: bool
+) -> None:
+    event = ("POST", "/events", {"event": {"event_id": "e", "session_id": "s", "metadata": {"a": 1, "b": 1}}})
+    update = ("PUT", "/events", {"event_id": "e", "metadata": {"b": 2, "prompt_tokens": 5}, "duration": 250})
+
+    project(records(*([update, event] if update_first else [event, update])))
+
+    found = queries.event("e")
+    assert found is not None
+    assert found["metadata"] == {
+        "a": 1,
+        "b": 2,
+        "prompt_tokens": 5,
+        "total_tokens": 5,
+        "trace_id": "s",
+        "span_id": "e",
+    }
+    assert found["duration"] == 250.0
+
+
+def test_an_update_survives_a_repetition_of_its_event(records: MakeRecords, project: Project, queries: Queries) -> None:
+    event = ("POST", "/events", {"event": {"event_id": "e", "session_id": "s"}})
+
+    project(records(event, ("PUT", "/events", {"event_id": "e", "feedback": {"stars": 5}}), event))
+
+    found = queries.event("e")
+    assert found is not None
+    assert found["feedback"] == {"stars": 5}
+
+
+def test_a_session_can_be_updated_before_anything_else_is_known_of_it(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
+) -> None:
+    project(records(("PUT", "/events", {"event_id": "s", "user_properties": {"plan": "pro"}})))
+    project(records([make_span(1, attributes={"honeyhive.session_id": "s"})]))
+
+    found = queries.event("s")
+    assert found is not None
+    assert (found["event_type"], found["user_properties"]) == ("session", {"plan": "pro"})
+
+
+def test_an_event_that_comes_again_in_another_session_moves(
+    records: MakeRecords, project: Project, queries: Queries
+) -> None:
+    for session_id in ("a", "b"):
+        project(records(("POST", "/events", {"event": {"event_id": "e", "session_id": session_id}})))
+
+    assert [trace["trace_id"] for trace in queries.traces(Listing()).items] == ["b"]
+    assert [session["session_id"] for session in queries.sessions(Listing()).items] == ["b"]
+
+
+def test_figures_of_model_calls_are_added_up(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
+) -> None:
+    used = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 3}
+    project(
+        records([make_span(1), make_span(2, parent_id=1, attributes=used), make_span(3, parent_id=1, attributes=used)])
+    )
+
+    trace = queries.trace(TRACE)
+    assert trace is not None
+    assert (trace["tokens_in"], trace["tokens_out"]) == (20, 6)
+
+
+def test_times_that_no_database_can_hold_are_clamped(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
+) -> None:
+    project(records([make_span(1, start_ns=2**64 - 1, end_ns=0)]))
+
+    trace = queries.trace(TRACE)
+    assert trace is not None
+    assert (trace["start_ns"], trace["end_ns"]) == (2**63 - 1, 2**63 - 1)
+
+
+def test_an_event_sent_for_a_span_stands_below_it(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
+) -> None:
+    project(records([make_span(1, attributes={"honeyhive_event_id": "span-event"})]))
+    project(
+        records(("POST", "/events", {"event": {"event_id": "e", "parent_id": "span-event", "event_name": "below"}}))
+    )
+
+    trace = queries.trace(TRACE)
+    assert trace is not None
+    spans = trace["span_list"]
+    assert isinstance(spans, list)
+    assert [(span["name"], span["depth"]) for span in spans] == [("work", 0), ("below", 1)]
+
+
+def test_a_damaged_file_is_put_aside_and_made_again(index: Path) -> None:
+    Store(index).close()
+    index.write_bytes(b"SQLite format 3\0" + b"rubbish" * 1_000)
+
+    store = Store(index)
+
+    assert store.position() is None
+    assert [path.name.startswith("index.sqlite.damaged-") for path in index.parent.glob("*damaged*")] == [True]
+    store.close()
+
+
+def test_a_file_of_another_schema_is_made_again(index: Path) -> None:
+    Store(index).close()
+    with sqlite3.connect(index) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    connection.close()
+
+    store = Store(index)
+
+    assert store.position() is None
+    store.close()
+
+
+def test_a_record_that_cannot_be_read_is_noted_and_passed_over(
+    records: MakeRecords, make_span: MakeSpan, project: Project, index: Path, queries: Queries
+) -> None:
+    good, bad = records([make_span(1)], [make_span(2)])
+
+    project([bad._replace(payload=b"\xff\xff"), good])
+
+    assert len(contents(index)["dead_letters"]) == 1
+    assert len(queries.traces(Listing()).items) == 1
+
+
+def test_the_read_model_is_rebuilt_from_the_journal(
+    index: Path, make_span: MakeSpan, request_with: Callable[..., Any]
+) -> None:
+    journal = MemoryJournal()
+    for number in range(1, 4):
+        payload = request_with(make_span(number)).SerializeToString()
+        journal.append(RecordKind.SPANS, payload)
+    _project_all(journal, index)
+    before = contents(index)
+    with sqlite3.connect(index) as connection:
+        connection.execute("UPDATE spans SET name = 'spoilt'")
+    connection.close()
+
+    _project_all(journal, index, rebuild=True)
+
+    assert contents(index) == before
+
+
+def _project_all(journal: MemoryJournal, index: Path, *, rebuild: bool = False) -> None:
+    failures: list[BaseException] = []
+    projector = Projector(journal, index, on_failure=failures.append, rebuild=rebuild)
+    projector.start()
+    projector.reached(journal.last).result(5)
+    projector.stop()
+    assert failures == []
