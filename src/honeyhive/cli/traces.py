@@ -7,6 +7,7 @@ running server and without one, need no token, and cannot disturb ingest. They s
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
@@ -55,6 +56,8 @@ def _with_queries(command: Callable[Concatenate[Queries, P], None]) -> Callable[
             ) from error
         except Refusal as refusal:
             raise click.ClickException(refusal.reason) from refusal
+        except sqlite3.Error as error:
+            raise click.ClickException(f"The index cannot be read: {error}. Start the backend to repair it.") from error
 
     return wrapped
 

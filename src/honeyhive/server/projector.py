@@ -147,6 +147,8 @@ def changes_of(record: Record) -> Changes:
     try:
         if record.kind == RecordKind.SPANS:
             return Changes(rows=list(rows_of_request(ExportTraceServiceRequest.FromString(record.payload))))
+        if record.kind == RecordKind.LOGS:
+            return Changes()  # kept in the journal until there is something to show them with
         if record.kind == RecordKind.REST:
             return _rest_changes(jsontext.loads(record.payload), record.position)
     except (DecodeError, ValueError) as error:

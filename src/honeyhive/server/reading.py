@@ -159,8 +159,10 @@ def _answered(query: Callable[[], T]) -> T:
         return query()
     except FileNotFoundError:
         raise Refusal(503, "The index is being built.", retry_after_s=1) from None
-    except sqlite3.OperationalError:
-        raise Refusal(503, "The query took too long.", retry_after_s=1) from None
+    except sqlite3.Error as error:
+        took_too_long = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+        reason = "The query took too long." if took_too_long else "The index cannot be read just now."
+        raise Refusal(503, reason, retry_after_s=1) from None
 
 
 def _json(value: object) -> Response:

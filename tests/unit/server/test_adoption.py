@@ -74,12 +74,13 @@ def test_what_is_malformed_is_passed_over_and_said(
     with Journal(spool, prefix="dead") as dead:
         dead.append(RecordKind.SPANS, b"\xff")
         dead.append(RecordKind.REST, b"[]")
-        dead.append(RecordKind.LOGS, b"")
+        dead.append(RecordKind.LOGS, b"\xff")
+        dead.append(99, b"")
 
     assert adopter.adopt_once() == 0
 
     assert log.read() == []
-    assert len(caplog.records) == 3
+    assert len(caplog.records) == 4
 
 
 class _FullJournal(MemoryJournal):
