@@ -26,7 +26,9 @@ from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.destination import Destination
 from honeyhive.tracer.export.flush import Flush
 from honeyhive.tracer.export.foreign import ExporterQueue
+from honeyhive.tracer.export.forked import forget_imports_of
 from honeyhive.tracer.export.intake import THREAD_PREFIX, Bell, Outlet
+from honeyhive.tracer.export.interrupt import stay_interrupted
 from honeyhive.tracer.export.pipeline import Pipeline, PipelineSettings
 from honeyhive.tracer.export.sender import HttpSender, LocalSender, Muted, Sender, Transport
 from honeyhive.tracer.export.spool import Storage
@@ -97,14 +99,16 @@ class Worker(Renewable):
     def _begin(self) -> None:
         self.asleep = True
         self.progress = Bell()
-        # Keeps the registries and the set of threads whole.
+        # Keeps the registries whole, and threads from being started twice.
         self._lock = threading.RLock()
-        # Keeps "one sender per pipeline", and wakes senders; re-entrant because a signal handler may flush.
+        # Keeps "one sender per outlet" and "one transport", and wakes senders; re-entrant because a signal handler
+        # may flush.
         self._counter = threading.Condition(threading.RLock())
         self._served: set[Outlet] = set()
         self._senders = 0
         self._idle_senders = 0
         self._running = False
+        self._threads: list[threading.Thread] = []
         self._start_again_at = float("-inf")
         self._wake = threading.Event()
         self._hurry = threading.Event()
@@ -118,6 +122,7 @@ class Worker(Renewable):
 
     def renew(self) -> None:
         """In a forked child: no threads, no connections, empty queues, fresh locks; the parent's files stay its own."""
+        forget_imports_of({thread.ident for thread in self._threads})
         self._begin()
         for outlet in self._outlets:
             outlet.renew()
@@ -184,7 +189,7 @@ class Worker(Renewable):
         return HttpSender(destination, self._shared_transport, timeout_s)
 
     def _shared_transport(self) -> Transport:
-        with self._lock:
+        with self._counter:
             if self._transport is None:
                 self._transport = self._make_transport()
             return self._transport
@@ -274,14 +279,19 @@ class Worker(Renewable):
         return True
 
     def _start_threads(self) -> None:
-        _thread("spool", self._spool).start()
-        _thread("sync", self._sync).start()
+        self._start_thread("spool", self._spool)
+        self._start_thread("sync", self._sync)
         with self._counter:
             self._hire_sender()
 
     def _hire_sender(self) -> None:
-        _thread(f"send-{self._senders + 1}", self._send).start()
+        self._start_thread(f"send-{self._senders + 1}", self._send)
         self._senders += 1
+
+    def _start_thread(self, role: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=_observed_by_nobody(work), name=THREAD_PREFIX + role, daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def _spool(self) -> None:
         """Drain the queues: the spooler thread."""
@@ -324,6 +334,7 @@ class Worker(Renewable):
             outlet = self._claim()
             if outlet is not None:
                 self._send_for(outlet)
+        self._hang_up()
 
     def _send_for(self, outlet: Outlet) -> None:
         try:
@@ -401,13 +412,13 @@ class Worker(Renewable):
         self._sync_now.set()
         with self._counter:
             self._counter.notify_all()
-            in_use = bool(self._served)
-        if not in_use:
-            self._hang_up()
+        self._hang_up()
 
     def _hang_up(self) -> None:
-        """Close the connections; whoever sends after that opens new ones."""
-        with self._lock:
+        """Close the connections unless one is in use; whoever sends after that opens new ones."""
+        with self._counter:
+            if self._served:
+                return
             transport, self._transport = self._transport, None
         if transport is not None:
             with guard("close connections"):
@@ -445,10 +456,6 @@ class Worker(Renewable):
             util.Finalize(None, self.exit, exitpriority=0)
 
 
-def _thread(role: str, work: Callable[[], None]) -> threading.Thread:
-    return threading.Thread(target=_observed_by_nobody(work), name=THREAD_PREFIX + role, daemon=True)
-
-
 def _observed_by_nobody(work: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         with _unobserved():
@@ -471,6 +478,8 @@ def _unobserved() -> Iterator[None]:
 def process_worker() -> Worker:
     """Return the process's worker, made at first use."""
     worker = Worker()
+    # Hooks run in reverse, so the worker's exit comes first.
+    atexit.register(stay_interrupted)
     atexit.register(worker.exit)
     return worker
 
