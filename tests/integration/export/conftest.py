@@ -155,10 +155,10 @@ def eventually() -> Callable[..., None]:
     """Wait until a condition holds; fail after *within_s* seconds."""
 
     def wait(condition: Callable[[], bool], within_s: float = 8.0) -> None:
-        deadline = time.monotonic() + within_s
+        deadline, pause = time.monotonic() + within_s, threading.Event()
         while not condition():
             assert time.monotonic() < deadline, "it did not come true in time"
-            time.sleep(0.01)
+            pause.wait(0.01)
 
     return wait
 
@@ -216,7 +216,14 @@ def run(collector: Collector, tmp_path: Path) -> Callable[..., Program]:
         script.write_text(PREAMBLE + textwrap.dedent(lines))
         known = {**os.environ, "COLLECTOR": collector.url, "XDG_STATE_HOME": str(tmp_path), **environment}
         started = time.monotonic()
-        done: Any = subprocess.run([python, script], env=known, capture_output=True, text=True, timeout=30, check=False)
+        done: Any = subprocess.run(
+            [python, "-Wignore::DeprecationWarning", script],
+            env=known,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
         return Program(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
     return run_program

@@ -5,8 +5,6 @@ Spans are promised to be on disk after 50 ms; the programs here wait ten times a
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 TWENTY = {f"span {number}": 1 for number in range(20)}
@@ -55,10 +53,10 @@ def test_an_outage_at_exit_is_told_and_the_next_process_delivers(run, collector,
 def test_a_hanging_backend_does_not_keep_a_program_from_ending(run, collector):
     collector.behave = lambda exchange: exchange.hang()
 
-    program = run("work('a'); print(time.time())")
+    program = run("work('a')")
 
     assert program.code == 0
-    assert time.time() - float(program.output) < 10
+    assert program.took_s < 15, "five seconds are promised"
     assert "1 spans kept" in program.errors
 
 

@@ -132,9 +132,13 @@ class FakeStaff:
         self.progress = Bell()
         self.wakes = 0
         self.calls = 0
+        self.hurries = 0
 
     def wake(self) -> None:
         self.wakes += 1
+
+    def hasten(self) -> None:
+        self.hurries += 1
 
     def call_sender(self) -> None:
         self.calls += 1

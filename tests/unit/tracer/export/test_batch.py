@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -73,7 +75,7 @@ def test_spans_leave_through_a_foreign_exporter_in_batches(worker, traced_by):
     traced_by(processor, *"abcdefg")
 
     assert processor.force_flush(5_000)
-    assert sum(exporter.batches, []) == list("abcdefg")
+    assert list(chain.from_iterable(exporter.batches)) == list("abcdefg")
     assert max(map(len, exporter.batches)) == 3
     assert processor.statistics() == Statistics(finished=7, delivered=7)
 
@@ -89,7 +91,7 @@ def test_a_foreign_exporter_gets_the_spans_themselves(worker, traced_by):
 
 
 @pytest.mark.parametrize(
-    ("result", "reason"),
+    "result, reason",
     [(SpanExportResult.FAILURE, "rejected_by_backend"), (RuntimeError("theirs"), "internal_error")],
 )
 def test_what_a_foreign_exporter_fails_to_export_is_counted_and_the_flush_false(worker, traced_by, result, reason):
@@ -146,7 +148,7 @@ def test_the_environment_says_where_spans_go(worker, monkeypatch):
     assert pipeline.destination.traces_url == "https://collector.example/v1/traces"
 
 
-@pytest.mark.parametrize(("size", "delay"), [(0, 5_000), (-1, 5_000), (512, -1)])
+@pytest.mark.parametrize("size, delay", [(0, 5_000), (-1, 5_000), (512, -1)])
 def test_impossible_settings_are_refused(worker, size, delay):
     with pytest.raises(ConfigurationError):
         BatchSpanProcessor(size, delay, worker=worker)

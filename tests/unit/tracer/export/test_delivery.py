@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
@@ -90,8 +92,10 @@ def test_a_refused_key_keeps_spans_and_probes_ever_more_rarely(delivery, put, ba
     assert times == [0, 2, 6, 14, 30, 62, 122, 182]
     assert ledger.snapshot() == Statistics(finished=1, spooled=1)
     assert [record.getMessage() for record in caplog.records if "HTTP 401" in record.getMessage()] == [
-        "honeyhive: https://collector.example/v1/traces refuses what is sent (HTTP 401): "
-        "check its address and key. Spans are kept in /spool."
+        (
+            "honeyhive: https://collector.example/v1/traces refuses what is sent (HTTP 401): "
+            "check its address and key. Spans are kept in /spool."
+        )
     ]
 
 
@@ -113,7 +117,7 @@ def test_a_request_too_large_is_halved_until_it_fits(delivery, put, backend, led
     send_all(delivery, clock)
 
     taken = [names(payload) for _kind, payload in backend.requests if len(payload) <= 30_000]
-    assert sum(taken, []) == list("abcdefgh")
+    assert list(chain.from_iterable(taken)) == list("abcdefgh")
     assert ledger.snapshot() == Statistics(finished=8, delivered=8)
 
 
@@ -158,7 +162,7 @@ def test_only_the_poison_span_is_dropped(delivery, put, backend, ledger, clock, 
     send_all(delivery, clock)
 
     taken = [names(payload) for _kind, payload in backend.requests if "poison" not in names(payload)]
-    assert sorted(sum(taken, [])) == list("abcdefghijk")
+    assert sorted(chain.from_iterable(taken)) == list("abcdefghijk")
     assert ledger.snapshot() == Statistics(finished=12, delivered=11, dropped={"rejected_by_backend": 1})
 
 

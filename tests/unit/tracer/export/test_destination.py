@@ -35,7 +35,7 @@ def test_the_key_is_sent_unless_the_headers_bring_their_own():
 
 
 @pytest.mark.parametrize(
-    ("backend", "destination"),
+    "backend, destination",
     [
         (Backend(BackendKind.LOCAL), Destination.local()),
         (Backend(BackendKind.NONE, "https://broken", key="k"), Destination.unusable("https://broken", key="k")),

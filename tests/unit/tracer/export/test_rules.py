@@ -12,7 +12,7 @@ NOON_NS = 1_800_000_000_000_000_000  # Fri, 15 Jan 2027 08:00:00 GMT
 
 
 @pytest.mark.parametrize(
-    ("status", "action"),
+    "status, action",
     [
         *((status, Action.DELIVERED) for status in (200, 201, 202, 204)),
         *((status, Action.RETRY) for status in (408, 425, 429, 500, 501, 502, 503, 504, 507, 599)),
@@ -26,7 +26,7 @@ def test_a_status_leads_to_its_action(status, action):
 
 
 @pytest.mark.parametrize(
-    ("status", "action"),
+    "status, action",
     [(200, Action.DELIVERED), (503, Action.RETRY), (429, Action.RETRY), (401, Action.WAIT), (307, Action.WAIT)]
     + [(status, Action.ISOLATE) for status in (400, 404, 405, 409, 410, 422)],
 )
@@ -72,7 +72,7 @@ def test_a_partial_success_that_cannot_be_read_rejects_nothing(answer, body):
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"),
+    "header, seconds",
     [
         ("3", 3.0),
         ("0", 0.0),

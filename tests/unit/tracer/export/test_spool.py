@@ -10,14 +10,14 @@ import pytest
 from honeyhive.exceptions import JournalError, JournalFullError
 from honeyhive.journal import Journal
 from honeyhive.models.wire import RecordKind, spool_root
+from honeyhive.tracer.export.reporting import Reporter
 from honeyhive.tracer.export.spool import Spool
 from honeyhive.tracer.export.statistics import DropReason, Statistics
 from honeyhive.tracer.export.storage import DiskStorage, MemoryStorage
-from honeyhive.tracer.export.reporting import Reporter
 
 
 @pytest.mark.parametrize(
-    ("failure", "reason"),
+    "failure, reason",
     [
         (JournalError("read-only file system"), DropReason.SPOOL_UNAVAILABLE),
         (JournalFullError("no space left"), DropReason.SPOOL_FULL),
