@@ -101,9 +101,10 @@ class Worker(Renewable):
         self.progress = Bell()
         # Keeps the registries whole, and threads from being started twice.
         self._lock = threading.RLock()
-        # Keeps "one sender per outlet" and "one transport", and wakes senders; re-entrant because a signal handler
-        # may flush.
+        # Keeps "one sender per outlet", and wakes senders; re-entrant because a signal handler may flush.
         self._counter = threading.Condition(threading.RLock())
+        # Keeps "one transport". A lock of its own: making one loads the HTTP stack, and the spooler must not wait for that.
+        self._connecting = threading.RLock()
         self._served: set[Outlet] = set()
         self._senders = 0
         self._idle_senders = 0
@@ -161,15 +162,17 @@ class Worker(Renewable):
     def _make_pipeline(
         self, destination: Destination, settings: PipelineSettings, redactor: Redactor | None
     ) -> Pipeline:
-        from honeyhive.tracer.export.encode import usual_encoding
+        from honeyhive.tracer.export.encode import EncodeLimits, usual_encoding
 
+        encoding = usual_encoding(redactor, EncodeLimits(longest_span=settings.max_span_bytes))
         endpoint = destination.traces_url or destination.id
         breaker = self._breakers.setdefault(endpoint, CircuitBreaker(timeout=10.0, clock=self._clock))
         return Pipeline(
             destination,
             settings,
             staff=self,
-            encode=usual_encoding(redactor),
+            encode=encoding,
+            changed=encoding.counts,
             sender=self._sender(destination, settings),
             storage=self._storage(destination, settings),
             breaker=breaker,
@@ -189,7 +192,7 @@ class Worker(Renewable):
         return HttpSender(destination, self._shared_transport, timeout_s)
 
     def _shared_transport(self) -> Transport:
-        with self._counter:
+        with self._connecting:
             if self._transport is None:
                 self._transport = self._make_transport()
             return self._transport
@@ -206,6 +209,11 @@ class Worker(Renewable):
             self._wake.set()
         else:
             self.asleep = True
+
+    def hasten(self) -> None:
+        """Have the queues drained without waiting for more to come."""
+        if not self._hurry.is_set():
+            self._hurry.set()
 
     def call_sender(self) -> None:
         """Have the senders look at what is due; one more is hired if all are at work and there may be too few."""
@@ -279,6 +287,8 @@ class Worker(Renewable):
         return True
 
     def _start_threads(self) -> None:
+        # What is loaded and opened for the first time takes long enough: nothing is gathered before that.
+        self._hurry.set()
         self._start_thread("spool", self._spool)
         self._start_thread("sync", self._sync)
         with self._counter:
