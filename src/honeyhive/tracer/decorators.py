@@ -121,11 +121,10 @@ def _decorator(
 
 
 def _is_target(value: object) -> bool:
+    """Tell the use without parentheses; what cannot be traced is for :func:`decorate` to refuse."""
     from enum import Enum
 
-    if isinstance(value, str | Enum) or value is None:
-        return False
-    return callable(value) or isinstance(value, classmethod | staticmethod | property)
+    return value is not None and not isinstance(value, str | Enum)
 
 
 def _identity_of(tracer: NeedsIdentity | None) -> Identity | None:

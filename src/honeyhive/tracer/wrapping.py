@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry.trace import SpanKind
@@ -23,7 +25,7 @@ from opentelemetry.trace import SpanKind
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.attributes import declared
 from honeyhive.tracer.registry import identity_for
-from honeyhive.tracer.span import CallSite, Captured, Identity, Span, UnrecordedSpan, entered
+from honeyhive.tracer.span import CallSite, Identity, Span, UnrecordedSpan, entered
 from honeyhive.utils.capture import capture
 from honeyhive.utils.guard import failures
 
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CallPlan", "Signature", "TraceOptions", "decorate", "display_name", "wrap", "wrap_as_coroutine"]
 
-_INPUTS: Final = "honeyhive_inputs."
-_OUTPUTS: Final = "honeyhive_outputs."
-_RESULT: Final = ("result",)
 _MOST_ITEMS: Final = 1000
 
 _current: Final[Callable[[], Context]] = (
@@ -122,14 +121,18 @@ class Signature:
         self.defaults = {p.name: p.default for p in parameters if p.default is not kinds.empty and p.name != "tracer"}
         self.is_plain = "tracer" not in self.names and set(self.defaults) <= set(self.names)
 
-    def captured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Captured:
-        """Copy the arguments of one call, by the names of their parameters, defaults included."""
+    def capture(self, span: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Copy the arguments of one call onto *span*, by the names of their parameters, defaults included."""
         if not kwargs and self.is_plain and len(args) - self.skipped == len(self.names):
             own = args[self.skipped :] if self.skipped else args
-            return Captured(_INPUTS, self.names, [capture(value) for value in own])
-        return self._captured_by_name(args[self.skipped :], kwargs)
+            span._values = [capture(value) for value in own]
+            span._names = self.names
+            return
+        named = self._by_name(args[self.skipped :], kwargs)
+        span._values = [capture(value) for value in named.values()]
+        span._names = tuple(named)
 
-    def _captured_by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Captured:
+    def _by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         named: dict[str, Any] = dict(zip(self.names, args, strict=False))
         if len(args) > len(self.names):
             named[self.extra_positional] = list(args[len(self.names) :])
@@ -143,7 +146,7 @@ class Signature:
         for name, value in self.defaults.items():
             named.setdefault(name, value)
         named.pop("tracer", None)
-        return Captured(_INPUTS, tuple(named), [capture(value) for value in named.values()])
+        return named
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -210,11 +213,13 @@ class CallPlan:
         identity = self._explicit or identity_for(context)
         if identity is None or not identity.enabled:
             return None
-        wanted = identity.capture_inputs if self._inputs is None else self._inputs
-        captured = (
-            self._signature.captured(args, kwargs) if wanted and (args or kwargs or self._signature.defaults) else None
-        )
-        return identity.core.start_site(self.site, context, captured, self._kind)  # type: ignore[no-any-return]
+        core = identity.core
+        span: Span | UnrecordedSpan = core.prepare(self.site, context, self._kind)
+        if type(span) is Span:
+            if identity.capture_inputs if self._inputs is None else self._inputs:
+                self._signature.capture(span, args, kwargs)
+            core.begin(span, context)
+        return span
 
     def finish(self, span: Span | UnrecordedSpan, result: object) -> None:
         """End the span of a call that returned *result*."""
@@ -229,7 +234,7 @@ class CallPlan:
         """Record *result* and end a span that is not current."""
         try:
             if type(span) is Span and self._wants_outputs(span):
-                span._pout = Captured(_OUTPUTS, _RESULT, (capture(result),))
+                span._result = capture(result)
             span.end()
         except Exception as error:
             failures("trace", error)
@@ -352,11 +357,11 @@ _IDLE: Final = _IdleCall()
 def wrap(function: Callable[..., Any], plan: CallPlan) -> Callable[..., Any]:
     """Return *function* traced as *plan* says; introspection finds the same as before."""
     if inspect.isasyncgenfunction(function):
-        return _named(function, _wrap_async_generator(function, plan))
+        return _named(function, _prompt(function, _wrap_async_generator(function, plan), inspect.CO_ASYNC_GENERATOR))
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-        return _named(function, _wrap_coroutine(function, plan))
+        return _named(function, _prompt(function, _wrap_coroutine(function, plan), inspect.CO_COROUTINE))
     if inspect.isgeneratorfunction(function):
-        return _named(function, _wrap_generator(function, plan))
+        return _named(function, _prompt(function, _wrap_generator(function, plan), inspect.CO_GENERATOR))
     return _named(function, _wrap_function(function, plan))
 
 
@@ -389,7 +394,7 @@ def wrap_as_coroutine(function: Callable[..., Any], plan: CallPlan) -> Callable[
     async def call(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
-    return _named(function, _wrap_coroutine(call, plan))
+    return _named(function, _prompt(function, _wrap_coroutine(call, plan), inspect.CO_COROUTINE))
 
 
 def display_name(function: Callable[..., Any]) -> str:
@@ -403,8 +408,69 @@ def display_name(function: Callable[..., Any]) -> str:
 
 def _named(function: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
     functools.update_wrapper(wrapper, function)
+    if not isinstance(function, FunctionType):
+        _lend_methods(function, wrapper)
     wrapper.__honeyhive_traced__ = True  # type: ignore[attr-defined] # trace_class leaves such a method alone
     return wrapper
+
+
+def _lend_methods(owner: object, wrapper: object) -> None:
+    """Give *wrapper* the public methods of a callable object, such as ``cache_clear`` of ``lru_cache``."""
+    for kind in type(owner).__mro__:
+        for name, member in vars(kind).items():
+            if inspect.isroutine(member) and not name.startswith("_") and not hasattr(wrapper, name):
+                setattr(wrapper, name, getattr(owner, name))
+
+
+def _prompt(function: Callable[..., Any], wrapper: Callable[..., Any], kind: int) -> Callable[..., Any]:
+    """Have wrong arguments refused when the call is made, as *function* itself refuses them.
+
+    A wrapper that is a coroutine or generator function runs nothing before its result is
+    used. So a plain function stands in front of it, which binds the arguments to an empty
+    twin of *function*. Its code wears the flag by which ``inspect`` tells the kinds apart,
+    as that of ``types.coroutine`` does; only CPython lets it, elsewhere arguments are
+    checked late.
+    """
+    original = inspect.unwrap(function, stop=lambda each: not hasattr(each, "__honeyhive_traced__"))
+    if sys.implementation.name != "cpython" or not isinstance(original, FunctionType):
+        return wrapper
+    check = _empty_twin(original)
+    functools.update_wrapper(wrapper, function)  # it names the coroutines and generators
+
+    def traced(*args: Any, **kwargs: Any) -> Any:
+        check(*args, **kwargs)
+        return wrapper(*args, **kwargs)
+
+    traced.__code__ = _wearing(traced.__code__, kind)
+    return traced
+
+
+@functools.cache
+def _wearing(code: CodeType, flag: int) -> CodeType:
+    return code.replace(co_flags=code.co_flags | flag)
+
+
+def _empty_twin(function: FunctionType) -> FunctionType:
+    """Return a function that takes what *function* takes, complains in the same words, and does nothing."""
+    code, empty = function.__code__, _nothing.__code__
+    stars = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    count = code.co_argcount + code.co_kwonlyargcount + stars.bit_count()
+    body = empty.replace(
+        co_argcount=code.co_argcount,
+        co_posonlyargcount=code.co_posonlyargcount,
+        co_kwonlyargcount=code.co_kwonlyargcount,
+        co_nlocals=count,
+        co_varnames=code.co_varnames[:count],
+        co_flags=empty.co_flags | stars,
+    )
+    twin = FunctionType(body, {}, function.__name__, function.__defaults__)
+    twin.__kwdefaults__ = function.__kwdefaults__
+    twin.__qualname__ = function.__qualname__
+    return twin
+
+
+def _nothing() -> None:
+    """Do nothing; its code is the body of every twin."""
 
 
 def _wrap_function(function: Callable[..., Any], plan: CallPlan) -> Callable[..., Any]:
