@@ -38,6 +38,7 @@ def span_processor_for(settings: Settings, backend: Backend) -> SpanProcessor:
         max_batch_size=size,
         schedule_delay_s=delay_millis / 1000,
         request_timeout_s=settings.export_timeout,
+        max_span_bytes=settings.max_span_size,
         spool=settings.spool,
         spool_dir=None if settings.spool_dir is None else Path(settings.spool_dir),
         spool_max_bytes=settings.spool_max_bytes,
@@ -51,8 +52,10 @@ def span_processor_for(settings: Settings, backend: Backend) -> SpanProcessor:
 
 def _prepare(redactor: Redactor | None) -> None:
     """Load and compile now what the first span would otherwise wait for: it is to be on disk within 50 ms."""
+    from honeyhive.tracer.processing.event_types import usual_event_types
     from honeyhive.utils.render import render
 
+    usual_event_types()
     render(capture(["", {}]))
     if redactor is not None:
         redactor.attribute("prepare", "password=prepared and no secret")

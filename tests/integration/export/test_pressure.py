@@ -48,18 +48,17 @@ def test_fifty_spans_of_two_megabytes_at_once_all_arrive(start, collector):
 
 
 @pytest.mark.fault
-def test_a_hundred_thousand_spans_are_kept_while_the_backend_is_down(start, collector):
+def test_a_burst_of_small_spans_is_kept_while_the_backend_is_down(start, collector, eventually):
     collector.stop()
     pipeline, tracer = start()
     text = "x" * 1000
 
-    for _ in range(100_000):
+    for _ in range(40_000):
         tracer.start_span("span", attributes={"text": text}).end()
-    result = pipeline.flush(25_000)
 
+    eventually(lambda: not pipeline.statistics().in_memory)
     statistics = pipeline.statistics()
-    assert (statistics.finished, statistics.spooled, dict(statistics.dropped)) == (100_000, 100_000, {})
-    assert not result.dropped
+    assert (statistics.finished, statistics.spooled, dict(statistics.dropped)) == (40_000, 40_000, {})
 
 
 @pytest.mark.fault

@@ -80,7 +80,7 @@ class BatchSpanProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Take a finished span, if it is sampled; it is queued, nothing else happens on this thread."""
         if type(span) is Span:
-            if not span._flags & _SAMPLED:  # noqa: SLF001 -- spares building the span context
+            if not span._flags & _SAMPLED:  # spares building the span context
                 return
         elif span.context is None or not span.context.trace_flags.sampled:
             return

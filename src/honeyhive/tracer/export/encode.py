@@ -101,6 +101,8 @@ class EncodeCounts:
     """Attribute values cut to their limit."""
     shrunk: int = 0
     """Spans beyond the span limit, encoded again with shorter values."""
+    redacted: int = 0
+    """Values, names and messages in which something was replaced or withheld."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,17 @@ class SpanEncoder:
     def request(self, spans: Iterable[ReadableSpan]) -> bytes:
         """Encode *spans* as an ``ExportTraceServiceRequest``. Raises nothing on account of their content."""
         spans = tuple(spans)
-        with guard("encode spans"):
-            return self._grouped(spans, self._encode)
-        return self._grouped(spans, self.span)
+        redacted_before = self._redactions()
+        try:
+            with guard("encode spans"):
+                return self._grouped(spans, self._encode)
+            return self._grouped(spans, self.span)
+        finally:
+            self.counts.redacted += self._redactions() - redacted_before
+
+    def _redactions(self) -> int:
+        """How much the redactor has replaced for all who share it."""
+        return 0 if self._redactor is None else sum(self._redactor.statistics().values())
 
     def span(self, span: ReadableSpan) -> bytes:
         """Encode one ``Span`` message, by whichever way works."""
@@ -462,14 +472,27 @@ class SpanEncoder:
         return b"".join((_bare(span), _NAME, delimited(name), _ATTRIBUTE, delimited(key_value(MARKER, reason))))
 
 
-def usual_encoding(redactor: Redactor | None, limits: EncodeLimits = EncodeLimits()) -> Encoding:
-    """Return what makes requests for a tracer: everything on, and made only when the first spans leave."""
-    encoder = LazyResource(lambda: SpanEncoder(redactor, limits, usual_event_types()))
+class UsualEncoding:
+    """Makes requests for a tracer: everything on, and made only when the first spans leave."""
 
-    def encode(spans: Iterable[ReadableSpan]) -> bytes:
-        return encoder.resource.request(spans)
+    def __init__(self, redactor: Redactor | None, limits: EncodeLimits) -> None:
+        self._counts = EncodeCounts()
+        self._encoder = LazyResource(lambda: SpanEncoder(redactor, limits, usual_event_types()))
 
-    return encode
+    def __call__(self, spans: Iterable[ReadableSpan]) -> bytes:
+        """Encode *spans* as one request."""
+        encoder = self._encoder.resource
+        self._counts = encoder.counts
+        return encoder.request(spans)
+
+    def counts(self) -> EncodeCounts:
+        """Return what happened so far to what could not go as it was."""
+        return replace(self._counts)
+
+
+def usual_encoding(redactor: Redactor | None, limits: EncodeLimits = EncodeLimits()) -> UsualEncoding:
+    """Return what makes requests for a tracer."""
+    return UsualEncoding(redactor, limits)
 
 
 def encode_span(span: ReadableSpan, *, redactor: Redactor | None = None) -> bytes:

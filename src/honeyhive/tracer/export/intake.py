@@ -24,6 +24,13 @@ THREAD_PREFIX = "honeyhive-"
 
 _BARE_SPAN_BYTES = 600
 _BLOCKED_LOOK_S = 0.05
+_PATIENCE_S = 0.1
+_PATIENCE_S_PER_BYTE = 0.1 / (1024 * 1024)
+"""How long the end of a span may wait for room in a full queue, where the span is dropped otherwise."""
+_PATIENCE_WITHOUT_PROGRESS_S = 1.0
+"""How long all spans together wait for a spooler that gets nothing done."""
+_EASY = 0.25
+"""The part of a queue that may be filled before the spooler is told not to gather any longer."""
 
 
 class Goal(ABC):
@@ -125,6 +132,9 @@ class Staff(Protocol):
     def wake(self) -> None:
         """Have the queues drained, within 20 ms."""
 
+    def hasten(self) -> None:
+        """Have the queues drained without waiting for more to come."""
+
     def call_sender(self) -> None:
         """Have the senders look at what is due."""
 
@@ -179,12 +189,14 @@ class Intake(Outlet):
         self.ledger = Ledger()
         self._staff = staff
         self._capacity = capacity
+        self._easy = int(capacity * _EASY)
         self._blocks = pressure == "block"
         self._clock = clock
         self._queue: deque[ReadableSpan | Parcel] = deque()
         self._enqueue = self._queue.append
         self._held = 0
         self._parcels = 0
+        self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
         self._accounted = Statistics()
 
     def renew(self) -> None:
@@ -192,6 +204,7 @@ class Intake(Outlet):
         self._queue.clear()
         self._held = 0
         self._parcels = 0
+        self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
         self._accounted = Statistics()
         self.ledger.renew()
 
@@ -205,8 +218,8 @@ class Intake(Outlet):
             weight = weigh(span)
         # No call comes between reading and writing the sum, so no thread can come between either.
         held = self._held + weight
-        if held > self._capacity:
-            self._overflow(span, weight)
+        if held > self._easy:
+            self._take_under_pressure(span, weight)
             return
         self._held = held
         self._enqueue(span)
@@ -253,17 +266,60 @@ class Intake(Outlet):
 
     def _charge(self, size: int) -> None:
         """Count *size* bytes more as held, or fewer if it is negative."""
-        self._held = max(0, self._held + size)
+        held = self._held + size
+        # No call comes between reading and writing, as in `finished`.
+        self._held = held * (held > 0)
 
-    def _overflow(self, span: ReadableSpan, weight: int) -> None:
-        if self._blocks and not is_export_thread():
-            self._wait_for_room(weight)
+    @property
+    def _makes_room(self) -> bool:
+        """Whether what is drained leaves memory, so that waiting for it is of use."""
+        return False
+
+    def _take_under_pressure(self, span: ReadableSpan, weight: int) -> None:
+        """Take a span although the queue fills up; drop it if it is full and stays so."""
+        self._staff.hasten()
+        if self._held + weight <= self._capacity or self._finds_room(weight):
             self._held += weight
             self._enqueue(span)
         else:
             self.ledger.refuse(1, self._full_for)
         if self._staff.asleep:
             self._staff.wake()
+
+    def _finds_room(self, weight: int) -> bool:
+        """Wait for room as long as ``pressure`` allows it; tell whether there is any."""
+        if is_export_thread():
+            return False
+        if self._blocks:
+            self._wait_for_room(weight)
+            return True
+        return self._is_given_room(weight)
+
+    def _is_given_room(self, weight: int) -> bool:
+        """Give the spooler, which a burst keeps from running, a moment; but only while it does make room.
+
+        A larger span may wait longer: more has to be written before it fits. What is waited in vain is taken from a sum
+        that the next slice to leave the queue renews, so that a disk that hangs costs a few calls a moment, and not each.
+        """
+        started = self._clock.monotonic()
+        patience_s = min(_PATIENCE_S + weight * _PATIENCE_S_PER_BYTE, self._patience_s)
+        with self._staff.progress.listening() as event:
+            while self._makes_room and not self._staff.asleep:
+                event.clear()
+                if self._held + weight <= self._capacity:
+                    return True
+                waited_s = self._clock.monotonic() - started
+                if waited_s >= patience_s:
+                    self._patience_s = max(0.0, self._patience_s - waited_s)
+                    return False
+                self._clock.wait(event, patience_s - waited_s)
+        return False
+
+    def _made_room(self, size: int) -> None:
+        """Note that a slice of *size* bytes has left the queue."""
+        self._charge(-size)
+        self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
+        self._staff.progress.ring()
 
     def _wait_for_room(self, weight: int) -> None:
         """Return when there is room, or nothing left whose going could make any."""

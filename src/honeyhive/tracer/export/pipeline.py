@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -19,7 +19,7 @@ from honeyhive.tracer.export.intake import Goal, Intake, Parcel, Staff, weigh
 from honeyhive.tracer.export.reporting import Reporter
 from honeyhive.tracer.export.sender import Sender
 from honeyhive.tracer.export.spool import OwnShelf, Spool, Storage
-from honeyhive.tracer.export.statistics import DropReason, FlushResult, Place
+from honeyhive.tracer.export.statistics import DropReason, FlushResult, Place, Statistics
 from honeyhive.utils.clock import Clock
 from honeyhive.utils.guard import guard
 
@@ -27,6 +27,27 @@ __all__ = ["Encode", "Pipeline", "PipelineSettings"]
 
 Encode = Callable[[Sequence[ReadableSpan]], bytes]
 """Makes one complete OTLP request of some spans; on the spooler thread only."""
+
+
+class Changed(Protocol):
+    """What encoding has changed in spans so far."""
+
+    @property
+    def redacted(self) -> int: ...
+    @property
+    def truncated(self) -> int: ...
+    @property
+    def shrunk(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Unchanged:
+    """What an encoding reports that does not count."""
+
+    redacted: int = 0
+    truncated: int = 0
+    shrunk: int = 0
+
 
 _SLICE_SPANS = 64
 _SLICE_BYTES = 1024 * 1024
@@ -49,6 +70,8 @@ class PipelineSettings:
     """Seconds that a span waits at most before sending it is tried."""
     request_timeout_s: float = 10.0
     """Seconds that one request may take."""
+    max_span_bytes: int = 10 * 1024 * 1024
+    """Bytes of an encoded span beyond which its values are cut."""
     max_request_bytes: int = 4 * 1024 * 1024
     """Bytes that a request of more than one span holds at most."""
     max_age_s: float = 72 * 3600.0
@@ -76,6 +99,7 @@ class Pipeline(Intake):
         breaker: Shared by all pipelines to one endpoint.
         clock: Measures everything.
         random: Draws numbers from 0 up to 1, for jitter.
+        changed: Tells what *encode* has changed in spans, for the statistics.
     """
 
     def __init__(
@@ -90,11 +114,13 @@ class Pipeline(Intake):
         breaker: CircuitBreaker,
         clock: Clock,
         random: Callable[[], float],
+        changed: Callable[[], Changed] = _Unchanged,
     ) -> None:
         super().__init__(staff, capacity=settings.max_queue_bytes, pressure=settings.pressure, clock=clock)
         self.destination = destination
         self.settings = settings
         self._encode = encode
+        self._changed = changed
         self._sender = sender
         self._storage = storage
         self._breaker = breaker
@@ -118,6 +144,7 @@ class Pipeline(Intake):
         self._inherit_at: float | None = None
         self._forced = False
         self._haste = 0
+        self._changed_before = self._changed()
         # One drain at a time: records are appended in the order in which spans were finished.
         self._draining = threading.Lock()
         # Keeps the agenda (what is due when) whole between the spooler thread, senders and flushes.
@@ -205,6 +232,19 @@ class Pipeline(Intake):
     def _full_for(self) -> DropReason:
         return self.spool.trouble or DropReason.QUEUE_FULL
 
+    @property
+    def _makes_room(self) -> bool:
+        return self.spool.trouble is None
+
+    def statistics(self) -> Statistics:
+        """Return the counters of all spans finished here."""
+        now, before = self._changed(), self._changed_before
+        return replace(
+            super().statistics(),
+            redacted=now.redacted - before.redacted,
+            truncated=now.truncated + now.shrunk - before.truncated - before.shrunk,
+        )
+
     # -- on the spooler thread ------------------------------------------------------------------
 
     def drain(self, wait_s: float = -1) -> None:
@@ -248,7 +288,7 @@ class Pipeline(Intake):
             self._keep_spans(spans)
         if parcel is not None:
             self._keep_parcel(parcel)
-        self._charge(-weight)
+        self._made_room(weight)
         return len(spans) + (parcel is not None)
 
     def _keep_spans(self, spans: Sequence[ReadableSpan]) -> None:

@@ -66,6 +66,10 @@ class Statistics:
     """Spans in a queue, or in a journal that found no disk."""
     dropped: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     """Lost spans by reason, one of the values of `DropReason`; reasons without a loss are absent."""
+    redacted: int = 0
+    """Values, names and messages of spans in which a secret was replaced, or which were withheld; no part of the sum."""
+    truncated: int = 0
+    """Values and spans that were cut to their limit; no part of the sum."""
 
     @property
     def lost(self) -> int:
@@ -83,6 +87,8 @@ class Statistics:
             self.spooled + other.spooled,
             self.in_memory + other.in_memory,
             MappingProxyType(dropped),
+            self.redacted + other.redacted,
+            self.truncated + other.truncated,
         )
 
 

@@ -1,0 +1,73 @@
+"""A queue that fills up: when the spooler is hurried, who waits for room and for how long."""
+
+from __future__ import annotations
+
+import pytest
+
+from honeyhive.exceptions import JournalError
+from honeyhive.tracer.export.intake import weigh
+from honeyhive.tracer.export.statistics import Statistics
+
+
+@pytest.fixture
+def awake(staff):
+    """A worker that is at work."""
+    staff.asleep = False
+    return staff
+
+
+def test_the_spooler_is_hurried_once_a_quarter_is_full(make_pipeline, make_spans, awake):
+    spans = make_spans(*"abcd")
+    pipeline = make_pipeline(max_queue_bytes=8 * weigh(spans[0]))
+
+    for span in spans[:2]:
+        pipeline.finished(span)
+    before = awake.hurries
+    pipeline.finished(spans[2])
+
+    assert (before, awake.hurries) == (0, 1)
+
+
+def test_a_full_queue_waits_for_the_slice_in_hand(make_pipeline, make_spans, awake, clock):
+    spans = make_spans(*"ab")
+    pipeline = make_pipeline(max_queue_bytes=weigh(spans[0]))
+    pipeline.finished(spans[0])
+    started, clock.sleep = clock.now_s, lambda seconds: pipeline.drain() if seconds > 0.01 else None
+
+    pipeline.finished(spans[1])
+
+    assert clock.now_s == started
+    pipeline.drain()
+    assert pipeline.statistics() == Statistics(finished=2, spooled=2)
+
+
+def test_one_span_waits_a_tenth_of_a_second_at_most_and_all_together_one(make_pipeline, make_spans, awake, clock):
+    spans = make_spans(*"abcdefghijklmnopqrst")
+    pipeline = make_pipeline(max_queue_bytes=weigh(spans[0]))
+    pipeline.finished(spans[0])
+    started = clock.now_s
+
+    waits = []
+    for span in spans[1:]:
+        before = clock.now_s
+        pipeline.finished(span)
+        waits.append(clock.now_s - before)
+
+    assert max(waits) == pytest.approx(0.1, abs=0.001)
+    assert waits[-1] == 0
+    assert clock.now_s - started == pytest.approx(1.0, abs=0.01)
+    assert pipeline.statistics().dropped == {"queue_full": 19}
+
+
+def test_nobody_waits_while_the_journal_refuses_records(make_pipeline, make_spans, awake, clock, storage):
+    storage.failure = JournalError("no disk")
+    spans = make_spans(*"ab")
+    pipeline = make_pipeline(max_queue_bytes=weigh(spans[0]))
+    pipeline.finished(spans[0])
+    pipeline.drain()
+    started = clock.now_s
+
+    pipeline.finished(spans[1])
+
+    assert clock.now_s == started
+    assert pipeline.statistics().dropped == {"spool_unavailable": 1}
