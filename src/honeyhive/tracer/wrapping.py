@@ -441,8 +441,7 @@ def _prompt(function: Callable[..., Any], wrapper: Callable[..., Any], kind: int
         check(*args, **kwargs)
         return wrapper(*args, **kwargs)
 
-    traced.__code__ = _wearing(traced.__code__, kind)
-    return traced
+    return FunctionType(_wearing(traced.__code__, kind), globals(), traced.__name__, None, traced.__closure__)
 
 
 @functools.cache
