@@ -8,7 +8,6 @@ processes, taking turns, so that the machine's mood touches all of them alike.
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 from typing import NamedTuple
@@ -60,12 +59,9 @@ def main() -> int:
 
 
 def measure(statements: list[str]) -> dict[str, Cost]:
-    """Return the median cost of each statement over several rounds, after one to warm the disk."""
-    rounds = [[cost_of(statement) for statement in statements] for _ in range(ROUNDS + 1)][1:]
-    return {
-        statement: Cost(statistics.median(cost.milliseconds for cost in costs), costs[0].modules)
-        for statement, costs in zip(statements, zip(*rounds, strict=True), strict=True)
-    }
+    """Return the least cost of each statement over several rounds: what is above it, the machine added."""
+    rounds = [[cost_of(statement) for statement in statements] for _ in range(ROUNDS)]
+    return {statement: min(costs) for statement, costs in zip(statements, zip(*rounds, strict=True), strict=True)}
 
 
 def cost_of(statement: str) -> Cost:

@@ -25,12 +25,13 @@ def fill(journal: Journal, count: int, size: int = 100) -> list[Position]:
     return [journal.append(1, bytes([number]) * size) for number in range(count)]
 
 
-def open_descriptors(suffix: str) -> list[int]:
-    """The descriptors of this process whose file's name ends with *suffix*."""
+def open_segments(folder: Path) -> list[int]:
+    """The descriptors of this process that are segments below *folder*; other tests may have theirs open."""
     found = []
     for path in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the one that lists
-            if str(path.readlink()).endswith(suffix):
+            target = path.readlink()
+            if target.suffix == ".seg" and target.is_relative_to(folder):
                 found.append(int(path.name))
     return found
 
@@ -79,7 +80,7 @@ def test_files_are_private_and_closed_on_exec(tmp_path: Path) -> None:
     with Journal(tmp_path / "spool", prefix="1-b") as journal:
         journal.acknowledge(fill(journal, 3)[0])
         facts = {name: stat.S_IMODE((tmp_path / "spool" / name).stat().st_mode) for name in names(tmp_path / "spool")}
-        inheritable = [os.get_inheritable(fd) for fd in open_descriptors(".seg")]
+        inheritable = [os.get_inheritable(fd) for fd in open_segments(tmp_path)]
 
     assert facts == {"1-b-0000000001.ack": 0o600, "1-b-0000000001.seg": 0o600}
     assert inheritable == [False]
@@ -269,7 +270,7 @@ def test_a_log_holds_few_files_open(tmp_path: Path) -> None:
             log.sync()
             log.read()
 
-        assert len(open_descriptors(".seg")) <= 1
+        assert len(open_segments(tmp_path)) <= 1
 
 
 def test_an_acknowledged_log_goes_on_at_its_cursor(tmp_path: Path) -> None:
