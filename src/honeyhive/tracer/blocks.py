@@ -43,8 +43,10 @@ class TracedBlock:
 
     def __enter__(self) -> Span | UnrecordedSpan:
         site = self._options.site(self._options.event_name or "trace")
-        span = self._identity.core.start_site(site, get_current(), None, self._options.kind)
+        core, context = self._identity.core, get_current()
+        span = core.prepare(site, context, self._options.kind)
         if type(span) is Span:
+            core.begin(span, context)
             flat: dict[str, Any] = {}
             for key, value in self._attributes.items():
                 flatten(key, value, flat)

@@ -38,7 +38,6 @@ from opentelemetry.trace import Span as ApiSpan
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.span import (
     CallSite,
-    Captured,
     Identity,
     Span,
     SpanState,
@@ -220,10 +219,8 @@ class Tracer(sdk.Tracer):
             on_start(span, parent_context=context)
         return span
 
-    def start_site(
-        self, site: CallSite, context: Context, captured: Captured | None, kind: SpanKind
-    ) -> Span | UnrecordedSpan:
-        """Start the span of a decorated call in *context*, with what was captured of its arguments."""
+    def prepare(self, site: CallSite, context: Context, kind: SpanKind) -> Span | UnrecordedSpan:
+        """Create the span of a decorated call in *context*; one that records begins with :meth:`begin`."""
         state = self._state or self._renew()
         span = _start_short(state, site.name, context)
         if span is None:
@@ -232,13 +229,16 @@ class Tracer(sdk.Tracer):
                 return prepared
             span = prepared
         span._site = site
-        span._pin = captured
         span._kind = kind
+        return span
+
+    def begin(self, span: Span, context: Context) -> None:
+        """Let a prepared span begin now."""
+        state = span._st
         span._start_time = state.wall_ns()
         span._mono = state.monotonic_ns()
         for on_start in state.processors.starting:
             on_start(span, parent_context=context)
-        return span
 
     def _start_general(
         self,

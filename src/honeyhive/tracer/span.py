@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CallSite",
-    "Captured",
     "Identity",
     "Span",
     "SpanState",
@@ -81,6 +80,12 @@ _BARE_WEIGHT: Final = 600
 # Shared by all spans: it is taken only where a reader and a writer could build the
 # same lazy part at once, never on the hot path and never across user code.
 _build_lock: Final = threading.RLock()
+
+INPUTS: Final = "honeyhive_inputs."
+RESULT: Final = "honeyhive_outputs.result"
+
+NOTHING: Final = object()
+"""Stands where no result was captured."""
 
 ENTERABLE: Final = object()
 """Marks a span that becomes current when entered, as those of ``tracer.start_span`` do."""
@@ -139,32 +144,6 @@ class CallSite:
     def __init__(self, name: str, statics: Mapping[str, AttributeValue] | None = None) -> None:
         self.name = name
         self.statics: Mapping[str, AttributeValue] = dict(statics or {})
-
-
-class Captured:
-    """Values taken at one moment of a call, not yet rendered: ``(prefix, key, value)`` rows.
-
-    The full attribute key is *prefix* + *key*; *value* is what
-    :func:`honeyhive.utils.capture.capture` returned.
-    """
-
-    __slots__ = ("keys", "prefix", "values")
-
-    def __init__(self, prefix: str, keys: Sequence[str], values: Sequence[object]) -> None:
-        self.prefix = prefix
-        self.keys = keys
-        self.values = values
-
-    def rendered(self) -> dict[str, AttributeValue]:
-        """Render every value as the exporter would."""
-        from honeyhive.utils.render import render
-
-        out: dict[str, AttributeValue] = {}
-        for key, value in zip(self.keys, self.values, strict=True):
-            text = render(value)
-            if text is not None:
-                out[self.prefix + key] = text
-        return out
 
 
 class SpanState:
@@ -253,12 +232,13 @@ class Span(_Span):
     """
 
     __slots__ = ("_attrs", "_bag", "_ctx", "_dyn", "_end_time", "_ev", "_flags", "_kind", "_lk", "_loc", "_mono",
-                 "_name", "_options", "_over", "_par", "_pin", "_pout", "_psid", "_release", "_ses", "_sid", "_site",
-                 "_st", "_start_time", "_status", "_tid", "_token", "_tstate")  # fmt: skip
+                 "_name", "_names", "_options", "_over", "_par", "_psid", "_release", "_result", "_ses", "_sid", "_site",
+                 "_st", "_start_time", "_status", "_tid", "_token", "_tstate", "_values")  # fmt: skip
 
     # The slots: ids as plain integers (_tid, _sid, _psid, _flags, _tstate) with the objects built
     # from them on demand (_ctx, _par); what is shared (_st, _site); session and baggage as they
-    # stood at the start (_ses, _loc, _bag); captured values (_pin, _pout); attributes set by user
+    # stood at the start (_ses, _loc, _bag); captured arguments by name (_names, _values) and the
+    # captured result (_result), none of them rendered yet; attributes set by user
     # code (_dyn) or the whole mapping once somebody needed it (_attrs); _over holds private
     # names that another library assigned to.
     _tid: int
@@ -273,8 +253,9 @@ class Span(_Span):
     _ses: str | None
     _loc: Mapping[str, str] | None
     _bag: Mapping[str, object] | None
-    _pin: Captured | None
-    _pout: Captured | None
+    _names: Sequence[str]
+    _values: Sequence[object]
+    _result: object
     _dyn: dict[str, AttributeValue] | None
     _attrs: BoundedAttributes | None
     _ev: BoundedList[Any] | None
@@ -409,24 +390,34 @@ class Span(_Span):
     def weight(self) -> int:
         """Bytes this span is estimated to take until it is encoded; for the bound of the queue."""
         total = _BARE_WEIGHT
-        for captured in (self._pin, self._pout):
-            if captured is not None:
-                for value in captured.values:
-                    total += captured_bytes(value)
+        for value in self._values:
+            total += captured_bytes(value)
+        if self._result is not NOTHING:
+            total += captured_bytes(self._result)
         if self._dyn:
             for value in self._dyn.values():
                 total += len(value) + 64 if type(value) is str else 64
         return total if self._ev is None else total + 2048 * len(self._ev)
+
+    def captured_attributes(self) -> dict[str, AttributeValue]:
+        """Render what was captured of the call: its arguments by name, and its result."""
+        from honeyhive.utils.render import render
+
+        out: dict[str, AttributeValue] = {}
+        for name, value in zip(self._names, self._values, strict=True):
+            text = value if type(value) is str else render(value)
+            if text is not None:
+                out[INPUTS + name] = text
+        if self._result is not NOTHING and (text := render(self._result)) is not None:
+            out[RESULT] = text
+        return out
 
     def _merged(self) -> dict[str, AttributeValue]:
         merged: dict[str, AttributeValue] = {}
         if self._site is not None:
             merged.update(self._site.statics)
         merged.update(self.identity_attributes())
-        if self._pin is not None:
-            merged.update(self._pin.rendered())
-        if self._pout is not None:
-            merged.update(self._pout.rendered())
+        merged.update(self.captured_attributes())
         if self._dyn:
             for key in self._dyn:
                 merged.pop(key, None)
@@ -618,10 +609,8 @@ class Span(_Span):
     def _seal(self) -> None:
         """Close the mapping that somebody asked for, with what was captured since."""
         attributes = self._attrs
-        if self._pout is not None and isinstance(attributes, BoundedAttributes):
-            for key, value in self._pout.rendered().items():
-                if key not in attributes:
-                    attributes[key] = value
+        if self._result is not NOTHING and isinstance(attributes, BoundedAttributes) and RESULT not in attributes:
+            attributes[RESULT] = self.captured_attributes().get(RESULT, "null")
         if isinstance(attributes, BoundedAttributes):
             attributes._immutable = True
 
@@ -724,7 +713,9 @@ def make_span(
     span._options = 3
     span._start_time = span._end_time = None
     span._mono = 0
-    span._site = span._pin = span._pout = span._dyn = span._attrs = None
+    span._names = span._values = ()
+    span._result = NOTHING
+    span._site = span._dyn = span._attrs = None
     span._ctx = span._par = span._ev = span._lk = span._over = None
     span._release = span._token = None
     identity = state.identity

@@ -25,7 +25,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from honeyhive.tracer.export.protobuf import any_value, delimited, fixed64, key_value, name_text, utf8, varint
 from honeyhive.tracer.processing.event_types import EVENT_TYPE, EventTypes, usual_event_types
-from honeyhive.tracer.span import Captured, Span
+from honeyhive.tracer.span import Span
 from honeyhive.utils.capture import CaptureLimits, capture
 from honeyhive.utils.guard import guard
 from honeyhive.utils.lazy import LazyResource
@@ -338,7 +338,7 @@ class SpanEncoder:
         if has_rules or limits.max_span_attribute_length is not None:
             return None
         statics = self._statics(span)
-        captured = _rendered(span._pin, span._pout)
+        captured = span.captured_attributes()
         dynamic: Mapping[str, object] = span._dyn or {}
         most = limits.max_span_attributes
         if most is not None and len(statics.keys) + len(captured) + len(dynamic) > most:
@@ -509,19 +509,6 @@ def _remember(cache: dict[_K, _V], key: _K, value: _V, most: int = _REMEMBERED) 
     if len(cache) >= most:
         cache.clear()
     cache[key] = value
-
-
-def _rendered(*captures: Captured | None) -> dict[str, object]:
-    """What was captured, as attribute values; the outputs win over inputs of the same key."""
-    rendered: dict[str, object] = {}
-    for captured in captures:
-        if captured is not None:
-            prefix = captured.prefix
-            for key, value in zip(captured.keys, captured.values, strict=True):
-                shown = value if type(value) is str else render(value)
-                if shown is not None:
-                    rendered[prefix + key] = shown
-    return rendered
 
 
 def _trace_state(context: SpanContext) -> bytes:
