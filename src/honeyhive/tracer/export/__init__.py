@@ -15,6 +15,8 @@
     payload      splitting and shortening encoded requests that a backend refuses
     statistics   counters that add up; what a flush can promise (flush: how it knows)
     reporting    what people are told
+    leftovers    what waits on disk, for commands
+    interrupt    what the shell is told of Ctrl-C (forked: what a child forgets)
 
 Names are looked up on first use.
 """

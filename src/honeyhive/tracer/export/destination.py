@@ -68,7 +68,8 @@ class Destination:
             return cls.unusable(backend.traces_url or backend.base_url, key=backend.key)
         return cls.remote(
             backend.traces_url,
-            key=backend.key,
+            # Elsewhere the headers say who sends, and what they hold is no bearer token.
+            key=backend.key if backend.kind is BackendKind.HONEYHIVE else "",
             headers=backend.headers,
             rest_url=backend.base_url if backend.speaks_rest else "",
         )

@@ -127,6 +127,11 @@ class ExporterQueue(Intake):
         """Where spans wait, for people."""
         return "memory"
 
+    @property
+    def leaves_by(self) -> str:
+        """What has to happen for spans that wait to get on: nothing can, they are in memory."""
+        return "they end with the process"
+
     # -- flush and end ----------------------------------------------------------------------------
 
     def goal(self, *, give_up: bool) -> Goal:  # noqa: ARG002 -- spans are exported or lost

@@ -105,6 +105,11 @@ class Outlet(ABC):
     def keeps_in(self) -> str:
         """Where spans wait, for people."""
 
+    @property
+    @abstractmethod
+    def leaves_by(self) -> str:
+        """What has to happen for the spans that wait there to get on, for people."""
+
     @abstractmethod
     def goal(self, *, give_up: bool) -> Goal:
         """Begin a flush; with *give_up*, spans on disk are enough once a fresh attempt to send them has failed."""

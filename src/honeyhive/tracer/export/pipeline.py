@@ -229,6 +229,13 @@ class Pipeline(Intake):
         return str(self.settings.spool_dir or _default_spool())
 
     @property
+    def leaves_by(self) -> str:
+        """What has to happen for the spans that wait there to get on, for people."""
+        if self.destination.is_local:
+            return "they appear when the backend starts (`honeyhive serve`)"
+        return "they are sent at next start or with `honeyhive spool send`"
+
+    @property
     def _full_for(self) -> DropReason:
         return self.spool.trouble or DropReason.QUEUE_FULL
 

@@ -13,7 +13,8 @@ import math
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, reduce
 from operator import add
@@ -447,16 +448,20 @@ class Worker(Renewable):
 
     def _say_what_is_left(self) -> None:
         totals = self.statistics()
-        kept = totals.spooled + totals.in_memory
         with guard("write a log line"):
-            if totals.spooled:
-                _logger.warning(
-                    "honeyhive: %d spans kept in %s; they are sent at next start or with `honeyhive spool send`.",
-                    totals.spooled,
-                    next(iter({outlet.keeps_in for outlet in self.outlets}), "the spool"),
-                )
+            for (place, then), spans in self._kept().items():
+                _logger.warning("honeyhive: %d spans kept in %s; %s.", spans, place, then)
             if totals.lost or totals.in_memory:
-                _logger.warning("honeyhive: %d spans were lost in this process.", totals.lost + kept - totals.spooled)
+                _logger.warning("honeyhive: %d spans were lost in this process.", totals.lost + totals.in_memory)
+
+    def _kept(self) -> Mapping[tuple[str, str], int]:
+        """How many spans are on disk, by where that is and how they get on from there."""
+        kept: Counter[tuple[str, str]] = Counter()
+        for outlet in self.outlets:
+            spooled = outlet.statistics().spooled
+            if spooled:
+                kept[outlet.keeps_in, outlet.leaves_by] += spooled
+        return kept
 
     def _join_pool_exit(self) -> None:
         """Be called at the end of a process that ``multiprocessing`` started, which skips ``atexit``."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from honeyhive.config import Backend, BackendKind
+from honeyhive.config import Backend, BackendKind, choose_backend, resolve
 from honeyhive.models.wire import LOCAL, destination_id
 from honeyhive.tracer.export.destination import Destination
 
@@ -52,3 +52,11 @@ def test_every_backend_that_settings_can_choose_is_a_destination(backend, destin
 
 def test_the_local_backend_has_a_name_that_it_knows_itself():
     assert Destination.local().id == LOCAL
+
+
+def test_headers_of_another_backend_are_not_sent_as_a_bearer_token():
+    settings = resolve({"otlp_endpoint": "https://c.example/v1/traces", "otlp_headers": {"x-api-key": "k"}}, {}).settings
+
+    destination = Destination.of(choose_backend(settings, {}))
+
+    assert dict(destination.headers) == {"x-api-key": "k"}
