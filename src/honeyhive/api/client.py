@@ -23,7 +23,6 @@ from honeyhive.api.rate import RateLimit
 from honeyhive.api.resources import EventsAPI, SessionsAPI
 from honeyhive.api.service import ClientSettings, Secret, client_settings
 from honeyhive.api.transport import Request, Transport
-from honeyhive.config.settings import DEFAULT_SERVER_URL
 from honeyhive.exceptions import APIConnectionError, APIError, CircuitOpenError, ConfigurationError
 from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.resilience.retry import RetryPolicy
@@ -159,7 +158,7 @@ class HoneyHive:
     @property
     def server_url(self) -> str:
         """The address of the service, as configured."""
-        return self._settings.server_url or DEFAULT_SERVER_URL
+        return self._settings.address
 
     @property
     def test_mode(self) -> bool:

@@ -69,6 +69,19 @@ class ClientSettings:
                 return Target(local.address.rstrip("/"), token)
         raise MissingApiKeyError(_MISSING[key_kind], key_kind=key_kind)
 
+    @property
+    def address(self) -> str:
+        """Where calls go: as configured; with a key the default service, without one the backend on this machine.
+
+        Empty where that does not run.
+        """
+        if self.server_url is not None:
+            return self.server_url
+        if self.secrets():
+            return DEFAULT_SERVER_URL
+        local = ServerFile.read(server_file_path())
+        return "" if local is None else local.address.rstrip("/")
+
     def secrets(self) -> tuple[Secret, ...]:
         """Return all keys, longest first: what must not show in any text."""
         keys = (self.api_key, self.ingestion_api_key, self.data_plane_api_key)

@@ -16,18 +16,18 @@ from typing import Concatenate, Final, ParamSpec
 
 import click
 
-from honeyhive.server import wording
 from honeyhive.server.home import INDEX_NAME, current_data
 from honeyhive.server.limits import Refusal
 from honeyhive.server.queries import Cursor, Listing, Queries
-from honeyhive.server.text import visible
+from honeyhive.utils import wording
+from honeyhive.utils.text import visible
+from honeyhive.utils.trees import Row, drawn
 
 __all__ = ["traces"]
 
 P = ParamSpec("P")
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-_DEEPEST_INDENT: Final = 40
 
 
 @click.group()
@@ -131,33 +131,11 @@ def export(queries: Queries, shape: str, project: str | None, session_id: str | 
 
 
 def tree_lines(spans: Iterable[Mapping[str, object]]) -> Iterable[str]:
-    """Draw spans, given parents first with ``depth`` and ``children``, as a tree of lines.
-
-    Nothing in a name or an error can move the cursor or colour the terminal. Deeper than 40 levels the lines stop moving
-    to the right and say their depth.
-    """
-    rails: list[bool] = []
-    open_children: list[int] = []
-    for span in spans:
-        depth = _whole(span["depth"])
-        del rails[max(0, depth - 1) :], open_children[depth:]
-        is_last = True
-        if depth:
-            open_children[depth - 1] -= 1
-            is_last = open_children[depth - 1] == 0
-        yield _branch(rails, depth, is_last=is_last) + _line(span)
-        if depth:
-            rails.append(not is_last)
-        children = span["children"]
-        open_children.append(len(children) if isinstance(children, list) else 0)
-
-
-def _branch(rails: list[bool], depth: int, *, is_last: bool) -> str:
-    if depth == 0:
-        return ""
-    if depth > _DEEPEST_INDENT:
-        return f"{'   ' * _DEEPEST_INDENT}({depth}) "
-    return "".join("│  " if goes_on else "   " for goes_on in rails) + ("└─ " if is_last else "├─ ")
+    """Draw spans, given parents first with ``depth`` and ``children``, as a tree of lines."""
+    return drawn(
+        Row(_whole(span["depth"]), len(children) if isinstance(children := span["children"], list) else 0, _line(span))
+        for span in spans
+    )
 
 
 def _line(span: Mapping[str, object]) -> str:

@@ -105,6 +105,12 @@ class Settings:
     sample_rates: Mapping[str, float] | None = setting(
         None, 'share by event type, such as {"tool": 0.1}', "HH_SAMPLE_RATES"
     )
+    tail_sample_rate: float | None = setting(
+        None, "share of finished traces to keep, beside those with errors and slow ones; 0 to 1", "HH_TAIL_SAMPLE_RATE"
+    )
+    tail_slow_ms: float | None = setting(
+        None, "milliseconds from which a trace is slow and kept, with tail_sample_rate", "HH_TAIL_SLOW_MS"
+    )
     sampler: Any = setting(None, "an OpenTelemetry sampler, instead of the rates")
     span_name_filters: Any = setting(
         None, 'which span names are recorded: {"include": [...], "exclude": [...]}', "HH_SPAN_NAME_FILTERS"
@@ -158,7 +164,7 @@ class Settings:
     strict: bool = setting(False, "bad values raise instead of being reported", "HH_STRICT")
     test_mode: bool = setting(False, "no disk, no network", "HH_TEST_MODE")
     verbose: bool = setting(False, "log what the tracer does", "HH_VERBOSE")
-    console: bool | None = setting(None, "print each finished trace as a tree to stderr; by default not", "HH_CONSOLE")
+    console: bool | None = setting(None, "print each finished trace as a tree to stderr; by default at a terminal, with the local backend", "HH_CONSOLE")
     set_global: bool = setting(False, "become OpenTelemetry's global tracer provider", "HH_SET_GLOBAL")
     instrumentors: Sequence[Any] = setting((), "OpenTelemetry instrumentors to attach to this tracer")
 
@@ -201,6 +207,8 @@ class TracerSettings(TypedDict, total=False):
     capture_outputs: bool
     sample_rate: float | None
     sample_rates: Mapping[str, float] | None
+    tail_sample_rate: float | None
+    tail_slow_ms: float | None
     sampler: Any
     span_name_filters: Any
     max_attributes: int

@@ -17,7 +17,7 @@ from honeyhive.models.conventions import BUCKETS
 from honeyhive.server import jsontext
 from honeyhive.server.limits import Refusal
 from honeyhive.server.store import reading
-from honeyhive.server.tree import preorder
+from honeyhive.utils.trees import preorder
 
 __all__ = ["Cursor", "Listing", "Page", "Queries"]
 

@@ -10,16 +10,17 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from uuid import uuid4
 
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
 
-from honeyhive.config import Backend, Settings, TracerSettings, choose_backend, resolve
+from honeyhive.config import Backend, BackendKind, Settings, TracerSettings, choose_backend, resolve
 from honeyhive.tracer.attributes import identity_statics
 from honeyhive.tracer.components import Components, NoOutbox
 from honeyhive.tracer.interfaces import (
@@ -95,6 +96,8 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
         self._span_processor = self._create_span_processor()
         if self._span_processor is not None:
             self._provider.add_span_processor(self._span_processor)
+        if _wants_console(self.settings, self._backend):
+            self._provider.add_span_processor(_console(self.settings))
         self._outbox = self._create_outbox()
         self._finish_setting_up()
         register_tracer(self)
@@ -280,6 +283,22 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
         return self._backend.base_url
 
     @property
+    def otlp_exporter(self) -> None:
+        """Always ``None``: spans leave through ``span_processor``, which needs no exporter object."""
+        return None
+
+    @classmethod
+    def reset(cls) -> None:
+        """Do nothing: tracers keep no state in the class. Shut a tracer down to end it."""
+
+    @staticmethod
+    def flush_all(timeout_millis: float = 30_000) -> bool:
+        """Deliver what all tracers of the process have finished; true if none of it can be lost any more."""
+        from honeyhive.tracer.export import flush_all
+
+        return bool(flush_all(timeout_millis))
+
+    @property
     def is_initialized(self) -> bool:
         """Whether it records."""
         return self._identity.enabled
@@ -353,6 +372,21 @@ def _identity_of(settings: Settings) -> Identity:
     )
     identity.enabled = not settings.disable_tracing
     return identity
+
+
+def _wants_console(settings: Settings, backend: Backend) -> bool:
+    """Traces are printed when asked for, and by default for a person who tries things out at a terminal."""
+    if settings.console is not None:
+        return settings.console
+    return backend.kind is BackendKind.LOCAL and sys.stderr is not None and sys.stderr.isatty()
+
+
+def _console(settings: Settings) -> SpanProcessor:
+    from honeyhive.tracer.leaving import redactor_of
+    from honeyhive.tracer.processing.console import ConsoleSpanProcessor
+
+    redactor = redactor_of(settings)
+    return ConsoleSpanProcessor() if redactor is None else ConsoleSpanProcessor(clean=redactor.text)
 
 
 def _resource(settings: Settings) -> Resource:

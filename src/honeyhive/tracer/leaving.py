@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from honeyhive.tracer.export import Pipeline
+    from honeyhive.tracer.processing.tail import TailSampling
     from honeyhive.utils.redact import Redactor
 
 __all__ = ["PipelineOutbox", "outbox_of", "redactor_of", "span_processor_for"]
@@ -31,9 +32,12 @@ def span_processor_for(settings: Settings, backend: Backend) -> SpanProcessor:
     size = 1 if settings.disable_batch else settings.max_export_batch_size
     delay_millis = 0.0 if settings.disable_batch else settings.flush_interval * 1000
     if backend.protocol == "grpc" and backend.traces_url:
-        return BatchSpanProcessor(size, delay_millis, exporter=_grpc_exporter(backend, settings))
+        return BatchSpanProcessor(
+            size, delay_millis, exporter=_grpc_exporter(backend, settings), tail=_tail_sampling(settings)
+        )
+    tail = _tail_sampling(settings)
     wanted = PipelineSettings(
-        max_queue_bytes=settings.max_queue_bytes,
+        max_queue_bytes=settings.max_queue_bytes - (0 if tail is None else tail.max_bytes),
         pressure=settings.pressure,
         max_batch_size=size,
         schedule_delay_s=delay_millis / 1000,
@@ -47,7 +51,18 @@ def span_processor_for(settings: Settings, backend: Backend) -> SpanProcessor:
     redactor = redactor_of(settings)
     pipeline = pipeline_for(Destination.of(backend), wanted, redactor)
     _prepare(redactor)
-    return BatchSpanProcessor(size, delay_millis, pipeline=pipeline)
+    return BatchSpanProcessor(size, delay_millis, pipeline=pipeline, tail=tail)
+
+
+def _tail_sampling(settings: Settings) -> TailSampling | None:
+    """Return the tail sampling that *settings* ask for; its spans wait in a quarter of the queue's bytes."""
+    if settings.tail_sample_rate is None:
+        return None
+    from honeyhive.tracer.processing.tail import TailSampling
+
+    return TailSampling(
+        settings.tail_sample_rate, settings.tail_slow_ms, max_bytes=max(1, settings.max_queue_bytes // 4)
+    )
 
 
 def _prepare(redactor: Redactor | None) -> None:

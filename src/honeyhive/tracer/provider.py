@@ -15,6 +15,7 @@ import functools
 import inspect
 import os
 import random
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic_ns, time_ns
 from types import TracebackType
@@ -444,6 +445,8 @@ class TracerProvider(sdk.TracerProvider):
         **kwargs: Any,
     ) -> None:
         self._extras = (identity, allows, (wall_ns, monotonic_ns))
+        # Keeps a tracer from being used between becoming ours and knowing whose it is.
+        self._adopting = threading.Lock()
         super().__init__(
             sampler,
             resource,
@@ -466,7 +469,7 @@ class TracerProvider(sdk.TracerProvider):
         if type(tracer) is sdk.Tracer:
             # The SDK keeps a table of tracers and hands out what stands there: that very
             # object becomes ours, so all who hold it see the change.
-            with self._tracers_lock:
+            with self._adopting:
                 if type(tracer) is sdk.Tracer:
                     self._adopt(tracer)
         return tracer

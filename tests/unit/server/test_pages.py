@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from honeyhive.journal import Record
-from honeyhive.server import wording
 from honeyhive.server.pages.html import element, fragment
 from honeyhive.server.pages.trace import ROWS_PER_PAGE, trace_content
 from honeyhive.server.pages.values import value
 from honeyhive.server.queries import Queries
-from honeyhive.server.text import visible
+from honeyhive.utils import wording
+from honeyhive.utils.text import visible
 
 PAYLOADS = [
     "<script>alert(1)</script>",

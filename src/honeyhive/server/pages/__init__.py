@@ -23,7 +23,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from honeyhive.server import wording
 from honeyhive.server.body import read_body
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.pages import layout
@@ -33,6 +32,7 @@ from honeyhive.server.pages.values import value
 from honeyhive.server.queries import Listing, Queries
 from honeyhive.server.reading import Reading, found, listing_of
 from honeyhive.server.security import Access, cookie_name
+from honeyhive.utils import wording
 
 __all__ = ["Pages", "is_public", "unauthorised"]
 

@@ -13,7 +13,7 @@ from functools import partial
 from html import escape
 from typing import Final, TypeAlias
 
-from honeyhive.server.text import visible
+from honeyhive.utils.text import visible
 
 __all__ = ["Child", "Markup", "document", "element", "fragment", "void"]
 

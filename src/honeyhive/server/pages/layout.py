@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
-from honeyhive.server import wording
 from honeyhive.server.pages.html import (
     Child,
     Markup,
@@ -25,6 +24,7 @@ from honeyhive.server.pages.html import (
     void,
 )
 from honeyhive.server.pages.html import table as table_
+from honeyhive.utils import wording
 
 __all__ = ["badge", "facts", "link_to", "page", "pager", "session_table", "trace_table", "whole"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from honeyhive.server import wording
 from honeyhive.server.pages import layout
 from honeyhive.server.pages.html import (
     Child,
@@ -27,6 +26,7 @@ from honeyhive.server.pages.html import (
     ul,
 )
 from honeyhive.server.pages.values import conversation, is_conversation, value
+from honeyhive.utils import wording
 
 __all__ = ["ROWS_PER_PAGE", "trace_content"]
 

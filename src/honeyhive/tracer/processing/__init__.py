@@ -3,6 +3,7 @@
 ::
 
     sampling      which spans are recorded at all
+    tail          which traces are kept, once it is known how they went
     event_types   what kind of event a span is, where nobody said it
 """
 
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from honeyhive.tracer.processing.event_types import EventTypes
     from honeyhive.tracer.processing.sampling import EventTypeSampler, rate_sampler
+    from honeyhive.tracer.processing.tail import TailSampling
 
 _HOMES = {
     "EventTypeSampler": "sampling",
     "EventTypes": "event_types",
+    "TailSampling": "tail",
     "rate_sampler": "sampling",
 }
-__all__ = ["EventTypeSampler", "EventTypes", "rate_sampler"]
+__all__ = ["EventTypeSampler", "EventTypes", "TailSampling", "rate_sampler"]
 
 
 def __getattr__(name: str) -> object:

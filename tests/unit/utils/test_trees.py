@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from honeyhive.server.tree import preorder
+from honeyhive.utils.trees import preorder
 
 
 def test_children_follow_their_parent_in_the_order_given() -> None:

@@ -43,10 +43,10 @@ def count(number: int | None) -> str:
 
 
 def tokens(tokens_in: int | None, tokens_out: int | None) -> str:
-    """Say how many tokens went in and came out: ``120 → 33``."""
+    """Say how many tokens went in and came out: ``120 → 33``; ``?`` for the side that nobody told."""
     if tokens_in is None and tokens_out is None:
         return ""
-    return f"{tokens_in or 0:,} → {tokens_out or 0:,}"
+    return f"{count(tokens_in) or '?'} → {count(tokens_out) or '?'}"
 
 
 def cost(dollars: float | None) -> str:

@@ -1,14 +1,16 @@
-"""Spans as a tree, without recursion: a tree may be ten thousand deep, have orphans, and go round in circles."""
+"""Trees without recursion: one may be ten thousand deep, have orphans, and go round in circles."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
-__all__ = ["Node", "preorder"]
+__all__ = ["Node", "Row", "drawn", "preorder"]
 
 K = TypeVar("K", bound=Hashable)
+
+_DEEPEST_INDENT: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +63,38 @@ def _walk(
         below = [child for child in children[key] if child not in seen]
         yield Node(key, depth, below, is_orphan=depth == 0 and parents[key] is not None)
         stack.extend((child, depth + 1) for child in reversed(below))
+
+
+class Row(NamedTuple):
+    """One line of a tree that is to be drawn: how deep, with how many children, saying what."""
+
+    depth: int
+    children: int
+    text: str
+
+
+def drawn(rows: Iterable[Row]) -> Iterator[str]:
+    """Draw *rows*, parents before their children, with lines that lead from parent to child.
+
+    Deeper than 40 levels the lines stop moving to the right and say their depth.
+    """
+    rails: list[bool] = []
+    open_children: list[int] = []
+    for depth, children, text in rows:
+        del rails[max(0, depth - 1) :], open_children[depth:]
+        is_last = True
+        if depth:
+            open_children[depth - 1] -= 1
+            is_last = open_children[depth - 1] == 0
+        yield _branch(rails, depth, is_last=is_last) + text
+        if depth:
+            rails.append(not is_last)
+        open_children.append(children)
+
+
+def _branch(rails: list[bool], depth: int, *, is_last: bool) -> str:
+    if depth == 0:
+        return ""
+    if depth > _DEEPEST_INDENT:
+        return f"{'   ' * _DEEPEST_INDENT}({depth}) "
+    return "".join("│  " if goes_on else "   " for goes_on in rails) + ("└─ " if is_last else "├─ ")
