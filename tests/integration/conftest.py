@@ -1,18 +1,27 @@
-"""What integration tests share: a real backend in a process of its own."""
+"""What integration tests share: a real backend in a process of its own, a collector that can be made to misbehave."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from honeyhive.models.wire import ServerFile, server_file_path
 from honeyhive.utils import SystemClock
@@ -113,3 +122,137 @@ def server(stopped_server: ServerProcess) -> ServerProcess:
     """A running backend."""
     stopped_server.start()
     return stopped_server
+
+
+Behaviour = Callable[["Exchange"], None]
+
+
+@dataclass
+class Exchange:
+    """One request, and the means to answer it."""
+
+    handler: BaseHTTPRequestHandler
+    body: bytes
+    stopped: threading.Event
+    status: int = 0
+    at: float = field(default_factory=time.monotonic)
+
+    @property
+    def spans(self) -> list[Span]:
+        request = ExportTraceServiceRequest.FromString(self.body)
+        return [
+            span
+            for resource_spans in request.resource_spans
+            for scope_spans in resource_spans.scope_spans
+            for span in scope_spans.spans
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        return [span.name for span in self.spans]
+
+    def answer(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
+        self.status = status
+        self.handler.send_response(status)
+        for name, value in {"content-length": str(len(body)), **headers}.items():
+            self.handler.send_header(name.replace("_", "-"), value)
+        self.handler.end_headers()
+        self.handler.wfile.write(body)
+
+    def hang(self) -> None:
+        self.stopped.wait(60)
+        self.handler.close_connection = True
+
+    def reset(self) -> None:
+        self.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.handler.connection.close()
+        self.handler.close_connection = True
+
+    def drip(self) -> None:
+        self.handler.send_response(200)
+        self.handler.send_header("content-length", "60")
+        self.handler.end_headers()
+        while not self.stopped.wait(0.5):
+            self.handler.wfile.write(b"x")
+            self.handler.wfile.flush()
+
+
+class Collector:
+    """Behaves as the planned behaviours say, in turn, then as the default one."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.planned: list[Behaviour] = []
+        self.behave: Behaviour = Exchange.answer
+        self._stopped = threading.Event()
+        self._connections: set[socket.socket] = set()
+        self._server: ThreadingHTTPServer | None = None
+        self._port = 0
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/v1/traces"
+
+    @property
+    def delivered(self) -> Counter[str]:
+        """How often each span name was accepted."""
+        return Counter(name for exchange in tuple(self.exchanges) if exchange.status == 200 for name in exchange.names)
+
+    def start(self) -> None:
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                collector._connections.add(self.request)
+                super().setup()
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                exchange = Exchange(self, body, collector._stopped)
+                collector.exchanges.append(exchange)
+                behave = collector.planned.pop(0) if collector.planned else collector.behave
+                behave(exchange)
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_arguments: object) -> None:
+                pass
+
+        self._stopped.clear()
+        self._server = Server(("127.0.0.1", self._port), Handler)
+        self._port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Go down, and take kept-alive connections along."""
+        self._stopped.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+        for connection in tuple(self._connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        self._connections.clear()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    yield collector
+    collector.stop()
+
+
+@pytest.fixture
+def answering() -> Callable[..., Behaviour]:
+    """Make a behaviour that answers in one way."""
+    return lambda status, body=b"", **headers: lambda exchange: exchange.answer(status, body, **headers)

@@ -87,7 +87,8 @@ class Files:
 
     def sync_directory(self, path: Path) -> None:
         """Make the names in the directory *path* survive a loss of power."""
-        fd = os.open(path, os.O_RDONLY | _CLOSE_ON_EXEC)
+        # Followed if it is a link: parents of a journal are the user's own to arrange.
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         try:
             os.fsync(fd)
         except OSError as error:
