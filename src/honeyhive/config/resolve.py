@@ -150,10 +150,17 @@ class _Reader:
 
     def _check_ranges(self, values: dict[str, Any]) -> None:
         defaults = {declared.name: declared.default for declared in fields(Settings)}
-        rate = values["sample_rate"]
-        if rate is not None and not 0 <= rate <= 1:
-            self._problem("sample_rate", f"sample_rate must lie between 0 and 1, not {rate!r}; all is recorded")
-            values["sample_rate"] = None
+        for name in ("sample_rate", "tail_sample_rate"):
+            rate = values[name]
+            if rate is not None and not 0 <= rate <= 1:
+                self._problem(name, f"{name} must lie between 0 and 1, not {rate!r}; all is recorded")
+                values[name] = None
+        slow_ms = values["tail_slow_ms"]
+        if slow_ms is not None and slow_ms <= 0:
+            self._problem("tail_slow_ms", f"tail_slow_ms must be positive, not {slow_ms!r}; it is ignored")
+            values["tail_slow_ms"] = None
+        elif slow_ms is not None and values["tail_sample_rate"] is None:
+            self._problem("tail_slow_ms", "tail_slow_ms needs tail_sample_rate, without which every trace is kept")
         for name in (
             "max_attributes", "max_events", "max_links", "max_span_size", "max_export_batch_size", "flush_interval",
             "export_timeout", "timeout", "max_queue_bytes", "spool_max_bytes",

@@ -55,3 +55,26 @@ def test_the_encoder_holds_the_size_of_a_span(make_tracer, settings):
     encoded = usual_encoding(redactor_of(settings()), EncodeLimits(longest_span=50_000))([span])
 
     assert len(encoded) < 60_000
+
+
+def test_traces_that_went_well_are_left_out_and_counted(make_tracer, settings, tmp_path):
+    chosen = settings(tail_sample_rate=0.0, spool_dir=str(tmp_path))
+    processor = span_processor_for(chosen, choose_backend(chosen, {}))
+    tracer = make_tracer()
+    tracer.provider.add_span_processor(processor)
+
+    with tracer.start_span("well"), tracer.start_span("too"):
+        pass
+    with pytest.raises(ValueError, match="bad"), tracer.start_span("failed"):
+        raise ValueError("bad")
+    with tracer.start_span("root"):
+        with tracer.start_span("waits"):
+            pass
+        waiting = processor.statistics()
+        processor.force_flush(0)
+
+    assert (waiting.finished, waiting.dropped) == (4, {"sampled": 2})
+    assert waiting.spooled + waiting.in_memory + waiting.delivered == 2
+    statistics = processor.statistics()
+    assert (statistics.finished, statistics.dropped, statistics.lost) == (5, {"sampled": 2}, 0)
+    processor.shutdown(0)

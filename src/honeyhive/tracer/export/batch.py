@@ -20,6 +20,7 @@ from honeyhive.tracer.export.worker import Worker, process_worker
 from honeyhive.tracer.span import Span
 
 if TYPE_CHECKING:
+    from honeyhive.tracer.processing.tail import TailSampling
     from honeyhive.utils.redact import Redactor
 
 __all__ = ["BatchSpanProcessor"]
@@ -40,6 +41,7 @@ class BatchSpanProcessor(SpanProcessor):
         exporter: Somebody else's exporter to send spans through, from memory. It is shut down with the processor.
         pipeline: The way to send spans, instead of where the settings say; its own size and delay must be the same.
         redactor: Sees every value before it is written or sent; without one nothing is looked for.
+        tail: Keep traces with errors, slow ones and a share of the rest; by default all are kept.
         worker: Whose threads do the work; the process's one by default.
 
     Raises:
@@ -54,6 +56,7 @@ class BatchSpanProcessor(SpanProcessor):
         exporter: SpanExporter | None = None,
         pipeline: Pipeline | None = None,
         redactor: Redactor | None = None,
+        tail: TailSampling | None = None,
         worker: Worker | None = None,
     ) -> None:
         if max_batch_size < 1:
@@ -74,7 +77,8 @@ class BatchSpanProcessor(SpanProcessor):
             self._outlet: Pipeline | ExporterQueue = worker.exporter_queue(exporter, paced)
         else:
             self._outlet = pipeline or worker.pipeline(_configured_destination(), paced, redactor)
-        self._finished = self._outlet.finished
+        self._tail = None if tail is None else self._outlet.tail_sampler(tail)
+        self._finished = self._outlet.finished if self._tail is None else self._tail.finished
         self._is_shut = False
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -107,6 +111,8 @@ class BatchSpanProcessor(SpanProcessor):
             return
         self._is_shut = True
         self.flush(timeout_millis)
+        if self._tail is not None:
+            self._outlet.dismiss(self._tail)
         if isinstance(self._outlet, ExporterQueue):
             self._outlet.close()
 

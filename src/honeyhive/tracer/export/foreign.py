@@ -62,6 +62,7 @@ class ExporterQueue(Intake):
 
     def drain(self, wait_s: float = -1) -> None:  # noqa: ARG002 -- there is no other drain to wait for
         """Note since when spans wait, and call a sender if they are enough for a request."""
+        self._release_ripe()
         with self._agenda:
             if not self._queue:
                 return
@@ -136,6 +137,7 @@ class ExporterQueue(Intake):
 
     def goal(self, *, give_up: bool) -> Goal:  # noqa: ARG002 -- spans are exported or lost
         """Begin a flush."""
+        self.release()
         return _Exported(self)
 
     def hurry(self) -> None:

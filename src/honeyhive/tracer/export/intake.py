@@ -11,14 +11,17 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from honeyhive.tracer.export.statistics import DropReason, FlushResult, Ledger, Statistics
 from honeyhive.utils.clock import Clock
 
-__all__ = ["Bell", "Goal", "Intake", "Outlet", "Parcel", "Staff", "is_export_thread", "weigh"]
+if TYPE_CHECKING:
+    from honeyhive.tracer.processing.tail import TailSampler, TailSampling
+
+__all__ = ["Antechamber", "Bell", "Goal", "Intake", "Outlet", "Parcel", "Staff", "is_export_thread", "weigh"]
 
 THREAD_PREFIX = "honeyhive-"
 
@@ -57,6 +60,24 @@ class Goal(ABC):
         """Say what was achieved by now; *elapsed* is in seconds."""
 
 
+class Antechamber(Protocol):
+    """A stage before the queue that holds finished spans back for a while."""
+
+    @property
+    def waiting(self) -> int:
+        """How many spans it holds."""
+
+    @property
+    def due(self) -> float | None:
+        """When it should be asked to let go of what has waited too long, on the monotonic clock."""
+
+    def release(self, *, everything: bool) -> None:
+        """Let go of what has waited too long, or of everything."""
+
+    def renew(self) -> None:
+        """In a forked child: begin anew, empty."""
+
+
 class Outlet(ABC):
     """What the worker serves: a queue to drain, perhaps something to sync, something to send."""
 
@@ -69,6 +90,15 @@ class Outlet(ABC):
     @abstractmethod
     def has_spans_queued(self) -> bool:
         """Whether spans are among it."""
+
+    @property
+    @abstractmethod
+    def release_due(self) -> float | None:
+        """When `drain` should come for spans that are held back before the queue; ``None`` if there are none."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Let go of every span that is held back before the queue."""
 
     @abstractmethod
     def drain(self, wait_s: float = -1) -> None:
@@ -203,6 +233,7 @@ class Intake(Outlet):
         self._parcels = 0
         self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
         self._accounted = Statistics()
+        self._antechambers: list[Antechamber] = []
 
     def renew(self) -> None:
         """Begin anew, empty, with fresh locks."""
@@ -212,6 +243,8 @@ class Intake(Outlet):
         self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
         self._accounted = Statistics()
         self.ledger.renew()
+        for antechamber in self._antechambers:
+            antechamber.renew()
 
     # -- on the host's threads ----------------------------------------------------------------
 
@@ -237,7 +270,50 @@ class Intake(Outlet):
 
     def statistics(self) -> Statistics:
         """Return the counters of all spans finished here."""
-        return self.ledger.snapshot(len(self._queue) - self._parcels)
+        return self.ledger.snapshot(len(self._queue) - self._parcels + self._held_back)
+
+    def tail_sampler(self, sampling: TailSampling) -> TailSampler:
+        """Make a stage before this queue that lets through the traces that are to be kept; it is served as the queue is."""
+        from honeyhive.tracer.processing.tail import TailSampler
+
+        sampler = TailSampler(
+            sampling,
+            keep=self.finished,
+            leave_out=lambda count: self.refuse(count, DropReason.SAMPLED),
+            on_hold=self._expect,
+            weigh=weigh,
+            clock=self._clock,
+        )
+        self._antechambers.append(sampler)
+        return sampler
+
+    def dismiss(self, sampler: TailSampler) -> None:
+        """Serve *sampler* no longer; it has let go of everything."""
+        self._antechambers.remove(sampler)
+
+    def _expect(self) -> None:
+        """Have the spooler look when it should come."""
+        if self._staff.asleep:
+            self._staff.wake()
+
+    @property
+    def _held_back(self) -> int:
+        return sum([antechamber.waiting for antechamber in tuple(self._antechambers)])
+
+    @property
+    def release_due(self) -> float | None:
+        """When spans that are held back have waited too long."""
+        dues = (antechamber.due for antechamber in tuple(self._antechambers))
+        return min((due for due in dues if due is not None), default=None)
+
+    def release(self) -> None:
+        """Let go of every span that is held back."""
+        for antechamber in tuple(self._antechambers):
+            antechamber.release(everything=True)
+
+    def _release_ripe(self) -> None:
+        for antechamber in tuple(self._antechambers):
+            antechamber.release(everything=False)
 
     def account(self) -> tuple[int, int]:
         """Return how many spans were delivered and lost since the last call."""
@@ -253,7 +329,7 @@ class Intake(Outlet):
     @property
     def has_spans_queued(self) -> bool:
         """Whether spans wait to be drained."""
-        return len(self._queue) > self._parcels
+        return len(self._queue) > self._parcels or self._held_back > 0
 
     @property
     def _full_for(self) -> DropReason:

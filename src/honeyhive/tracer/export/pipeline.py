@@ -219,6 +219,7 @@ class Pipeline(Intake):
 
     def goal(self, *, give_up: bool) -> Goal:
         """Begin a flush."""
+        self.release()
         return _PipelineGoal(self, give_up=give_up)
 
     @property
@@ -256,6 +257,7 @@ class Pipeline(Intake):
 
     def drain(self, wait_s: float = -1) -> None:
         """Encode and keep what is queued now, in slices between which other threads run."""
+        self._release_ripe()
         if not self._draining.acquire(timeout=wait_s):
             return
         try:

@@ -310,12 +310,17 @@ class Worker(Renewable):
             self.asleep = True
             # Looked at after the flag is set: a span that came before it is seen here, one after it wakes us.
             if not any(outlet.has_queued for outlet in self.outlets):
-                self._wake.wait()
+                self._wake.wait(self._nap_s())
             self.asleep = False
             self._wake.clear()
             self._clock.wait(self._hurry, _GATHER_S)
             self._hurry.clear()
             self._drain_all()
+
+    def _nap_s(self) -> float | None:
+        """How long nothing has to be done unless something comes; usually for ever, without a timer."""
+        dues = [due for outlet in self.outlets if (due := outlet.release_due) is not None]
+        return max(0.0, min(dues) - self._clock.monotonic()) if dues else None
 
     def _drain_all(self) -> None:
         for outlet in self.outlets:
@@ -441,6 +446,7 @@ class Worker(Renewable):
         left_s = self._late_budget_s
         with guard("keep a late span"):
             for outlet in self.outlets:
+                outlet.release()
                 outlet.drain(wait_s=max(0.01, min(left_s, 0.1)))
             if left_s > 0 and threading.current_thread() is threading.main_thread():
                 self.flush(self.outlets, left_s * 1000, give_up=True)
