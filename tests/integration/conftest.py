@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -134,6 +134,8 @@ class Exchange:
     handler: BaseHTTPRequestHandler
     body: bytes
     stopped: threading.Event
+    path: str
+    headers: Mapping[str, str]
     status: int = 0
     at: float = field(default_factory=time.monotonic)
 
@@ -211,7 +213,7 @@ class Collector:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                exchange = Exchange(self, body, collector._stopped)
+                exchange = Exchange(self, body, collector._stopped, self.path, self.headers)
                 collector.exchanges.append(exchange)
                 behave = collector.planned.pop(0) if collector.planned else collector.behave
                 behave(exchange)

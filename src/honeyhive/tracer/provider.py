@@ -183,6 +183,8 @@ class Tracer(sdk.Tracer):
 
     def _enabled(self) -> bool:
         """Whether this tracer records at all; releases of the SDK ask it in different ways."""
+        if self._identity is not None and not self._identity.enabled:
+            return False
         is_enabled = getattr(self, "_is_enabled", None)
         return bool(is_enabled()) if is_enabled is not None else True
 
@@ -456,6 +458,9 @@ class TracerProvider(sdk.TracerProvider):
             span_limits,
             **kwargs,
         )
+        if identity is not None:
+            # OTEL_SDK_DISABLED is one of the settings that decide whether the identity is enabled.
+            self._disabled = False
 
     def get_tracer(
         self,

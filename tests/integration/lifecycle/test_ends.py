@@ -114,7 +114,7 @@ def test_what_one_key_or_address_left_is_never_sent_to_another(run, collector, a
     assert {"new key": 1, "moved": 1} == dict(collector.delivered)
     run("init(key='hh_old'); work('again'); assert flush(); wait_until(lambda: adopted(1))")
     assert {"new key": 1, "moved": 1, "old": 1, "again": 1} == dict(collector.delivered)
-    keys = {name: each.handler.headers["authorization"] for each in collector.exchanges for name in each.names}
+    keys = {name: each.headers["authorization"] for each in collector.exchanges for name in each.names}
     assert "Bearer hh_old" == keys["old"]
     assert "Bearer hh_new" == keys["new key"]
 

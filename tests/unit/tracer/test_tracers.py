@@ -353,3 +353,25 @@ def test_baggage_is_found_under_any_spelling(tracer: HoneyHiveTracer) -> None:
 
     assert ("u1", "u1") == (tracer.get_baggage("user_id"), tracer.get_baggage("USER-ID"))
     assert tracer.get_baggage("other") is None
+
+
+def test_a_disabled_tracer_records_nothing_of_anybody(make_tracer: Any, exported: Exported) -> None:
+    tracer = make_tracer(disable_tracing=True)
+
+    with tracer.start_span("ours"), tracer.provider.get_tracer("an instrumentor").start_as_current_span("theirs"):
+        assert 1 == trace(lambda: 1)()
+
+    assert [] == exported()
+    assert tracer.flush()
+    assert tracer.shutdown()
+
+
+def test_a_setting_of_ours_wins_over_the_variable_of_opentelemetry(
+    make_tracer: Any, exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    make_tracer(disable_tracing=False)
+
+    trace(event_name="recorded")(lambda: 1)()
+
+    assert ["recorded"] == [span.name for span in exported()]

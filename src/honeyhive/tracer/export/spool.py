@@ -43,6 +43,10 @@ class DeadJournal(ReadableJournal, Protocol):
     def written_at_s(self) -> float: ...
 
 
+class NoDiskWantedError(JournalError):
+    """The user asked for no spool, and need not be told that there is none."""
+
+
 class Storage(Protocol):
     """Opens the journals of one destination, and finds those of dead processes."""
 
@@ -289,7 +293,8 @@ class Spool:
         full = isinstance(error, JournalFullError)
         self._trouble = DropReason.SPOOL_FULL if full else DropReason.SPOOL_UNAVAILABLE
         self._disk_again_at = self._clock.monotonic() + _DISK_RETRY_S
-        self._reporter.diskless(str(error))
+        if not isinstance(error, NoDiskWantedError):
+            self._reporter.diskless(str(error))
 
     # -- the fsync thread ---------------------------------------------------------------------
 

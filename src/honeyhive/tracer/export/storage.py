@@ -10,7 +10,7 @@ from pathlib import Path
 from honeyhive.exceptions import JournalError
 from honeyhive.journal import Journal, JournalInterface, MemoryJournal, adopt
 from honeyhive.models.wire import spool_root
-from honeyhive.tracer.export.spool import DeadJournal
+from honeyhive.tracer.export.spool import DeadJournal, NoDiskWantedError
 
 __all__ = ["DiskStorage", "MemoryStorage"]
 
@@ -22,7 +22,7 @@ class MemoryStorage:
 
     def open_disk(self) -> JournalInterface:
         """Refuse: no disk is wanted."""
-        raise JournalError("the spool is switched off")
+        raise NoDiskWantedError("the spool is switched off")
 
     def open_memory(self) -> JournalInterface:
         """Open a journal in memory; the pipeline's byte budget bounds it."""

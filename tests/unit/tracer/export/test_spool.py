@@ -133,7 +133,7 @@ def test_without_a_home_there_is_no_disk(monkeypatch):
         DiskStorage("local", max_bytes=1 << 20).open_disk()
 
 
-def test_a_spool_can_be_switched_off(ledger, clock):
+def test_a_spool_can_be_switched_off_without_a_word(ledger, clock, caplog):
     spool = Spool(
         MemoryStorage(), ledger=ledger, reporter=Reporter("x", "memory", clock), charge=lambda _size: None, clock=clock
     )
@@ -143,6 +143,7 @@ def test_a_spool_can_be_switched_off(ledger, clock):
 
     assert ledger.snapshot() == Statistics(finished=1, in_memory=1)
     assert not spool.adopt()
+    assert not caplog.records
 
 
 def no_home(_cls):
