@@ -18,7 +18,7 @@ import marshal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from honeyhive.utils import shapes
 from honeyhive.utils.guard import guard
@@ -55,10 +55,8 @@ class CaptureLimits:
 DEFAULT_LIMITS: Final = CaptureLimits()
 
 
-class Snapshot(bytes):
-    """A captured container, marshalled. Its bytes come from `capture` only and are safe to load."""
-
-    __slots__ = ()
+Snapshot: TypeAlias = bytes
+"""A captured container, marshalled. Nothing else is captured as bytes, so these come from `capture` and are safe to load."""
 
 
 class CutText:
@@ -78,7 +76,7 @@ def capture(value: object, limits: CaptureLimits = DEFAULT_LIMITS) -> object:
     *limits* and not on the value.
 
     Returns:
-        A scalar, a `CutText` or a `Snapshot`: to be handed to `honeyhive.utils.render.render` and otherwise opaque.
+        A scalar, a `CutText` or a `Snapshot` (bytes): to be handed to `honeyhive.utils.render.render` and otherwise opaque.
     """
     kind = type(value)
     if kind is str:
@@ -90,7 +88,7 @@ def capture(value: object, limits: CaptureLimits = DEFAULT_LIMITS) -> object:
     if kind is dict or kind is list or kind is tuple:
         try:
             if _is_plain(value, limits):
-                return Snapshot(_dumps(value))
+                return _dumps(value)
         except (RuntimeError, ValueError):
             # Another thread changed the value in between; the slower way copies each container in one step.
             pass
@@ -100,7 +98,7 @@ def capture(value: object, limits: CaptureLimits = DEFAULT_LIMITS) -> object:
 def captured_bytes(captured: object) -> int:
     """Return about how many bytes of memory *captured* occupies, for the accounting of a queue."""
     kind = type(captured)
-    if kind is str or kind is Snapshot:
+    if kind is str or kind is bytes:
         return _OBJECT_BYTES + len(captured)  # type: ignore[arg-type]
     if kind is CutText:
         return 2 * _OBJECT_BYTES + len(captured.text)  # type: ignore[attr-defined]
@@ -115,39 +113,51 @@ def bounded_copy(value: object, limits: CaptureLimits = DEFAULT_LIMITS) -> objec
 def _is_plain(value: object, limits: CaptureLimits) -> bool:  # noqa: C901, PLR0912 - flat on purpose, see below
     """Tell whether *value* can be marshalled as it is: nothing but plain data, and within *limits*.
 
-    One function without calls, level by level: it runs for every captured container.
+    One function without calls, level by level, text first: it runs for every captured container.
     """
     nodes_left, bytes_left, levels_left = limits.max_nodes, limits.max_bytes, limits.max_depth
-    level: list[object] = [value]
+    level: list[Any] = [value]
     while levels_left > 0:
         levels_left -= 1
-        below: list[object] = []
+        below: list[Any] = []
         for container in level:
-            nodes_left -= len(container)  # type: ignore[arg-type]
+            nodes_left -= len(container)
             if nodes_left < 0:
                 return False
             if type(container) is dict:
-                for key in container:
+                for key, item in container.items():
                     if type(key) is not str:
                         return False
+                    kind = type(item)
+                    if kind is str:
+                        bytes_left -= len(key) + len(item)
+                        continue
                     bytes_left -= len(key)
-                items = container.values()
+                    if kind is dict or kind is list or kind is tuple:
+                        below.append(item)
+                    elif kind is int:
+                        if not _INT64_MIN <= item <= _INT64_MAX:
+                            return False
+                    elif kind is float:
+                        if item - item != 0.0:  # NaN or infinite: JSON has no number for it
+                            return False
+                    elif item is not None and kind is not bool:
+                        return False
             else:
-                items = container  # type: ignore[assignment]
-            for item in items:
-                kind = type(item)
-                if kind is str:
-                    bytes_left -= len(item)
-                elif kind is dict or kind is list or kind is tuple:
-                    below.append(item)
-                elif kind is float:
-                    if item - item != 0.0:  # NaN or infinite: JSON has no number for it
+                for item in container:
+                    kind = type(item)
+                    if kind is str:
+                        bytes_left -= len(item)
+                    elif kind is dict or kind is list or kind is tuple:
+                        below.append(item)
+                    elif kind is float:
+                        if item - item != 0.0:
+                            return False
+                    elif kind is int:
+                        if not _INT64_MIN <= item <= _INT64_MAX:
+                            return False
+                    elif item is not None and kind is not bool:
                         return False
-                elif kind is int:
-                    if not _INT64_MIN <= item <= _INT64_MAX:
-                        return False
-                elif item is not None and kind is not bool:
-                    return False
             if bytes_left < 0:
                 return False
         if not below:
@@ -160,7 +170,7 @@ def _capture_slowly(value: object, limits: CaptureLimits) -> object:
     with guard("capture"):
         plain = bounded_copy(value, limits)
         kind = type(plain)
-        return Snapshot(_dumps(plain)) if kind is dict or kind is list else plain
+        return _dumps(plain) if kind is dict or kind is list else plain
     return shapes.unserialisable(type(value))
 
 

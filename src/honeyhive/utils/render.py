@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Final, cast
 
-from honeyhive.utils.capture import DEFAULT_LIMITS, CaptureLimits, CutText, Snapshot, bounded_copy
+from honeyhive.utils.capture import DEFAULT_LIMITS, CaptureLimits, CutText, bounded_copy
 from honeyhive.utils.shapes import Scalar, exceeded, float_text
 
 __all__ = ["json_text", "render", "tree"]
@@ -51,8 +51,8 @@ def render(captured: object, limits: CaptureLimits = DEFAULT_LIMITS) -> Scalar:
 
 def tree(captured: object) -> object:
     """Return a captured value as plain data: scalars, lists, tuples, and dictionaries with text keys."""
-    if isinstance(captured, Snapshot):
-        return marshal.loads(captured)  # noqa: S302 - a Snapshot is made by capture, in this process
+    if isinstance(captured, bytes):
+        return marshal.loads(captured)  # noqa: S302 - a snapshot is made by capture, in this process
     return captured.text if isinstance(captured, CutText) else captured
 
 
