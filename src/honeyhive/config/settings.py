@@ -101,6 +101,9 @@ class Settings:
     capture: bool = setting(True, "copy arguments and results onto spans", "HH_CAPTURE")
     capture_inputs: bool = setting(True, "copy arguments onto spans", "HH_CAPTURE_INPUTS")
     capture_outputs: bool = setting(True, "copy results onto spans", "HH_CAPTURE_OUTPUTS")
+    capture_logs: bool = setting(
+        False, "send records of Python's logging with the spans, with the ids of their trace", "HH_CAPTURE_LOGS"
+    )
     sample_rate: float | None = setting(None, "share of new traces to record, 0 to 1", "HH_SAMPLE_RATE")
     sample_rates: Mapping[str, float] | None = setting(
         None, 'share by event type, such as {"tool": 0.1}', "HH_SAMPLE_RATES"
@@ -205,6 +208,7 @@ class TracerSettings(TypedDict, total=False):
     capture: bool
     capture_inputs: bool
     capture_outputs: bool
+    capture_logs: bool
     sample_rate: float | None
     sample_rates: Mapping[str, float] | None
     tail_sample_rate: float | None

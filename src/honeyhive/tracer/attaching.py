@@ -25,7 +25,7 @@ _HTTP_INSTRUMENTORS: Mapping[str, str] = {
 
 
 def attach(tracer: Any, settings: Settings) -> None:
-    """Do what *settings* ask: global provider, instrumentors, HTTP tracing, continuing a trace."""
+    """Do what *settings* ask: global provider, instrumentors, HTTP tracing, continuing a trace, taking logs along."""
     if settings.set_global:
         from opentelemetry import trace as otel_trace
 
@@ -36,6 +36,11 @@ def attach(tracer: Any, settings: Settings) -> None:
         _trace_http(tracer.provider)
     if settings.link_carrier:
         tracer.link(settings.link_carrier)
+    if settings.capture_logs:
+        from honeyhive.tracer.leaving import redactor_of
+        from honeyhive.tracer.logs import capture_logs
+
+        capture_logs(tracer, redactor_of(settings))
 
 
 def attach_instrumentors(provider: object, instrumentors: Any) -> int:

@@ -25,6 +25,7 @@ __all__ = ["Delivery", "DeliveryLimits"]
 _LOOK_AGAIN_S = 1.0
 _HASTY_PAUSE_S = 2.0
 _SMALLEST_REQUEST_BYTES = 16 * 1024
+_NAMES = {RecordKind.REST: "sessions or events", RecordKind.LOGS: "logs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class Delivery:
             self._breaker.failed()
         else:
             self._breaker.succeeded()
-        return judge(reply, now_ns=self._clock.time_ns(), rest=part.kind is RecordKind.REST)
+        return judge(reply, now_ns=self._clock.time_ns(), alone=part.kind is not RecordKind.SPANS)
 
     # -- what an answer leads to ------------------------------------------------------------
 
@@ -230,6 +231,8 @@ class Delivery:
             return
         smaller = self._cut(part)
         if smaller is None:
+            if part.kind is not RecordKind.SPANS:
+                self._reporter.unwanted(_NAMES[part.kind], "too large")
             self._drop(part, DropReason.TOO_LARGE)
         else:
             self._parts[0] = _Part(part.kind, smaller, part.spans)
@@ -244,8 +247,8 @@ class Delivery:
         if part.spans > 1:
             self._halve(part)
         else:
-            if part.kind is RecordKind.REST:
-                self._reporter.unwanted(verdict.reason)
+            if part.kind is not RecordKind.SPANS:
+                self._reporter.unwanted(_NAMES[part.kind], verdict.reason)
             self._drop(part, DropReason.REJECTED_BY_BACKEND)
 
     def _halve(self, part: _Part) -> None:

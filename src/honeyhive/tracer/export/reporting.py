@@ -36,7 +36,7 @@ class Reporter:
         self._out_since: float | None = None
         self._delivered_before = 0
         self._complaint = ""
-        self._unwanted: set[str] = set()
+        self._unwanted: set[tuple[str, str]] = set()
         self._diskless = False
 
     def losses(self, dropped: Mapping[str, int]) -> None:
@@ -69,11 +69,11 @@ class Reporter:
         _warn("honeyhive: %s refuses what is sent (%s): check its address and key. Spans are kept in %s.",
               self._where, reason, self.kept_in)  # fmt: skip
 
-    def unwanted(self, reason: str) -> None:
-        """Warn that calls of the REST API are refused and dropped; once for each reason."""
-        if reason not in self._unwanted:
-            self._unwanted.add(reason)
-            _warn("honeyhive: %s takes no sessions or events (%s); spans are not affected.", self._where, reason)
+    def unwanted(self, what: str, reason: str) -> None:
+        """Warn that *what* is refused and dropped, although spans are not; once for each reason."""
+        if (what, reason) not in self._unwanted:
+            self._unwanted.add((what, reason))
+            _warn("honeyhive: %s takes no %s (%s); spans are not affected.", self._where, what, reason)
 
     def works(self, delivered: int) -> None:
         """Note that a request was accepted; ends an outage with one line."""

@@ -11,9 +11,9 @@ network error, 408, 425, 429, 5xx            ``RETRY``       full jitter, 0.5 s 
 1xx, 3xx, every other 4xx                    ``WAIT``        keep; probe after 2, 4, 8 ... 60 s
 ============================================ =============== ===============================================
 
-A REST record stands alone, so there is nothing to bisect or halve, and a 4xx beyond 401, 403, 407, 408, 425 and 429 is
-about its content or an endpoint that a backend does not have: ``ISOLATE``, which drops it, so that no span waits
-behind it for ever.
+A REST record stands alone, and so does a request of logs: there is nothing to bisect or halve, and a 4xx beyond 401,
+403, 407, 408, 425 and 429 is about its content or an endpoint that a backend does not have: ``ISOLATE``, which drops
+it, so that no span waits behind it for ever.
 
 Nothing in here sends, waits or counts.
 """
@@ -74,15 +74,15 @@ class Verdict:
     """Spans that the backend took no part of, although it accepted the request."""
 
 
-def judge(reply: Reply, *, now_ns: int, rest: bool = False) -> Verdict:
+def judge(reply: Reply, *, now_ns: int, alone: bool = False) -> Verdict:
     """Decide what *reply* means.
 
     Args:
         reply: What came back.
         now_ns: The wall time, for dates in ``Retry-After``.
-        rest: The request was a REST record, not OTLP.
+        alone: The request held no spans: a REST record, or logs.
     """
-    action = judge_status(reply.status, rest=rest)
+    action = judge_status(reply.status, alone=alone)
     reason = f"HTTP {reply.status}"
     if action is not Action.DELIVERED:
         return Verdict(action, reason, retry_after_s(reply.headers.get("retry-after"), now_ns=now_ns))
@@ -92,13 +92,13 @@ def judge(reply: Reply, *, now_ns: int, rest: bool = False) -> Verdict:
     return Verdict(action, reason, rejected=_rejected_spans(reply.body, content_type))
 
 
-def judge_status(status: int, *, rest: bool = False) -> Action:
+def judge_status(status: int, *, alone: bool = False) -> Action:
     """Return the action that the table gives for *status*."""
     if 200 <= status < 300:
         return Action.DELIVERED
     if status in _RETRIED or status >= 500:
         return Action.RETRY
-    if status in _POISONED or (rest and status >= 400 and status not in _UNWELCOME):
+    if status in _POISONED or (alone and status >= 400 and status not in _UNWELCOME):
         return Action.ISOLATE
     return Action.SHRINK if status == 413 else Action.WAIT
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from time import monotonic
 from typing import Any
 
@@ -29,6 +30,10 @@ class TracerLifecycleMixin(TracerLifecycleInterface, NeedsCore, NeedsIdentity, N
         identity = self.identity
         was_enabled, identity.enabled = identity.enabled, False
         unregister_tracer(self)
+        if "honeyhive.tracer.logs" in sys.modules:
+            from honeyhive.tracer.logs import release_logs
+
+            release_logs(identity)
         result = self.flush(timeout_millis)
         if was_enabled:
             for processor in _members(self.tracer.state.processors):

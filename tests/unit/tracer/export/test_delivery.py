@@ -260,3 +260,16 @@ def test_a_rest_call_that_is_not_wanted_holds_no_span_up(delivery, put, backend,
     send_all(delivery, clock)
 
     assert ledger.snapshot() == Statistics(finished=1, delivered=1)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 413])
+def test_logs_that_a_backend_does_not_take_hold_up_no_spans(put, spool, delivery, backend, answer, caplog, status):
+    spool.append(RecordKind.LOGS, b"logs", 0)
+    put("a")
+    backend.planned = [answer(status)]
+
+    while delivery.step():
+        pass
+
+    assert backend.names == [["a"]]
+    assert "takes no logs" in caplog.text

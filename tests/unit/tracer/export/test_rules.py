@@ -32,7 +32,7 @@ def test_a_status_leads_to_its_action(status, action):
 )
 def test_a_rest_record_is_dropped_when_the_endpoint_does_not_want_it(status, action):
     """No span may wait behind a session that a plain OTLP backend has no place for."""
-    assert judge_status(status, rest=True) is action
+    assert judge_status(status, alone=True) is action
 
 
 @pytest.mark.parametrize("content_type", ["", "application/x-protobuf", "application/json; charset=utf-8"])
