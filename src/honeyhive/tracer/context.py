@@ -9,8 +9,9 @@ thing. Beside it stand three keys of ours:
 * for each tracer the innermost of *its* spans, kept only where a span of another
   tracer hides it, so that two tracers in one process never adopt each other's spans.
 
-OpenTelemetry's private names are looked up once, here. ``FAST`` says whether all were
-found; without them everything works through the public API, only slower.
+What is private to OpenTelemetry is found once, here: the keys by looking where its public
+functions put things, the variable by name. ``FAST`` says whether there is one; without it
+everything works through the public API, only slower.
 """
 
 from __future__ import annotations
@@ -62,17 +63,10 @@ def _find_variable() -> Any:
         return None
 
 
-def _find_key(module: object, name: str) -> str | None:
-    key = getattr(module, name, None)
-    return key if isinstance(key, str) else None
-
-
 current_variable: Final = _find_variable()
-_span_key = _find_key(otel_trace.propagation, "_SPAN_KEY")
-_baggage_key = _find_key(otel_baggage, "_BAGGAGE_KEY")
-FAST: Final = current_variable is not None and _span_key is not None and _baggage_key is not None
-SPAN_KEY: Final = _span_key or "current-span"
-BAGGAGE_KEY: Final = _baggage_key or "baggage"
+FAST: Final = current_variable is not None
+SPAN_KEY: Final = next(iter(otel_trace.set_span_in_context(otel_trace.INVALID_SPAN, Context())))
+BAGGAGE_KEY: Final = next(iter(otel_baggage.set_baggage("key", "value", Context())))
 
 
 def current() -> Context:

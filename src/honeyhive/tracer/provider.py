@@ -79,6 +79,9 @@ class Processors(sdk.SynchronousMultiSpanProcessor):
 
     def __init__(self) -> None:
         self.multiplexer: sdk.SpanProcessor = self
+        # Keeps processors that are added at the same time.
+        self._adding = threading.RLock()
+        self._span_processors = ()
         super().__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -91,6 +94,11 @@ class Processors(sdk.SynchronousMultiSpanProcessor):
             processors.multiplexer = multiplexer
             processors._lay_out((multiplexer,))
         return processors
+
+    def add_span_processor(self, span_processor: sdk.SpanProcessor) -> None:
+        """Have *span_processor* called after those that are there."""
+        with self._adding:
+            self._span_processors = (*self._members, span_processor)
 
     @property
     def _span_processors(self) -> tuple[sdk.SpanProcessor, ...]:
@@ -127,6 +135,7 @@ class Tracer(sdk.Tracer):
     _state: SpanState | None = None
     _identity: Identity | None = None
     _allows: Callable[[str], bool] | None = None
+    _limits: sdk.SpanLimits
     _clocks: tuple[Callable[[], int], Callable[[], int]] = (time_ns, monotonic_ns)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -140,8 +149,10 @@ class Tracer(sdk.Tracer):
         identity: Identity | None,
         allows: Callable[[str], bool] | None,
         clocks: tuple[Callable[[], int], Callable[[], int]],
+        limits: sdk.SpanLimits,
     ) -> None:
-        """Give the tracer what HoneyHive adds: whose spans, which names, which clocks (wall, monotonic)."""
+        """Give the tracer what HoneyHive adds: whose spans, which names, which clocks (wall, monotonic), which limits."""
+        self._limits = limits
         self._allows = allows
         self._clocks = clocks
         self._identity = identity
@@ -165,9 +176,9 @@ class Tracer(sdk.Tracer):
         wall, monotonic = self._clocks
         state = SpanState(
             resource=self.resource,
-            scope=self._instrumentation_scope,
+            scope=getattr(self, "_instrumentation_scope", None),
             info=self.instrumentation_info,
-            limits=self._span_limits,
+            limits=getattr(self, "_span_limits", None) or self._limits,
             processors=ours,
             identity=self._identity,
             sampler=self.sampler,
@@ -214,7 +225,7 @@ class Tracer(sdk.Tracer):
             if attributes:
                 _give_attributes(span, attributes)
             if links:
-                span._lk = span._new_links(links)
+                _give_links(span, links)
         span._kind = kind
         span._options = bool(record_exception) | bool(set_status_on_exception) << 1
         span._begin(start_time)
@@ -286,7 +297,7 @@ class Tracer(sdk.Tracer):
         if result.attributes:
             _give_attributes(span, result.attributes)
         if links:
-            span._lk = span._new_links(links)
+            _give_links(span, links)
         return span
 
     def start_as_current_span(  # type: ignore[override]
@@ -345,6 +356,12 @@ def _give_attributes(span: Span, attributes: Mapping[str, Any]) -> None:
         span._dyn = dict(attributes)
     else:
         span.set_attributes(attributes)
+
+
+def _give_links(span: Span, links: Sequence[Link | None]) -> None:
+    for link in links:
+        if link is not None:
+            span.add_link(link.context, link.attributes)
 
 
 def _ids_are_random(generator: IdGenerator) -> bool:
@@ -446,7 +463,7 @@ class TracerProvider(sdk.TracerProvider):
         monotonic_ns: Callable[[], int] = monotonic_ns,
         **kwargs: Any,
     ) -> None:
-        self._extras = (identity, allows, (wall_ns, monotonic_ns))
+        self._extras = (identity, allows, (wall_ns, monotonic_ns), span_limits or sdk.SpanLimits())
         # Keeps a tracer from being used between becoming ours and knowing whose it is.
         self._adopting = threading.Lock()
         super().__init__(

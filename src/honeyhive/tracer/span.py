@@ -26,12 +26,13 @@ import traceback
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic_ns, time_ns
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context.context import Context
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, _Span
+from opentelemetry.sdk import trace as sdk
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import (
     Link,
@@ -55,6 +56,11 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes, AttributeValue
 
     from honeyhive.tracer.provider import Processors
+
+    SdkSpan = sdk.Span
+else:
+    # Other libraries ask for the private class; a release without it has the public one only.
+    SdkSpan = getattr(sdk, "_Span", sdk.Span)
 
 __all__ = [
     "CallSite",
@@ -224,7 +230,7 @@ def _stack_text(error: BaseException) -> str:
         return "".join(traceback.format_tb(error.__traceback__))
 
 
-class Span(_Span):
+class Span(SdkSpan):
     """A span that records. Made by a tracer, never by its constructor.
 
     It is the same object from start to export: a processor's ``on_end`` receives the
@@ -300,6 +306,43 @@ class Span(_Span):
 
     def get_span_context(self) -> SpanContext:
         return self._context
+
+    # Readers of the slots, so that it does not matter what the SDK calls its own.
+    @property
+    def context(self) -> SpanContext:
+        return self._context
+
+    @property
+    def parent(self) -> SpanContext | None:
+        return self._parent
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def kind(self) -> SpanKind:
+        return self._kind
+
+    @property
+    def start_time(self) -> int | None:
+        return self._start_time
+
+    @property
+    def end_time(self) -> int | None:
+        return self._end_time
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    @property
+    def resource(self) -> Resource:
+        return self._resource
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope | None:
+        return self._instrumentation_scope
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(name="{self._name}", context={self._context})'
@@ -470,6 +513,22 @@ class Span(_Span):
         for key, value in attributes.items():
             self.set_attribute(key, value)
 
+    @property
+    def attributes(self) -> Mapping[str, AttributeValue]:
+        return MappingProxyType(self._attributes or {})
+
+    @property
+    def dropped_attributes(self) -> int:
+        return _dropped(self._attributes)
+
+    @property
+    def dropped_events(self) -> int:
+        return _dropped(self._ev)
+
+    @property
+    def dropped_links(self) -> int:
+        return _dropped(self._lk)
+
     # -- events and links ---------------------------------------------------------------------
 
     @property  # type: ignore[override]
@@ -503,6 +562,17 @@ class Span(_Span):
     @property
     def links(self) -> Sequence[Link]:
         return () if self._lk is None else tuple(self._lk)
+
+    def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
+        bounded = self._bounded(self._limits.max_event_attributes, attributes)
+        self._add_event(Event(name=name, attributes=bounded, timestamp=timestamp))
+
+    def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
+        if context.is_valid or attributes or context.trace_state:
+            self._add_link(Link(context, self._bounded(self._limits.max_link_attributes, attributes)))
+
+    def _bounded(self, most: int | None, attributes: Attributes) -> BoundedAttributes:
+        return BoundedAttributes(most, attributes, max_value_len=self._limits.max_attribute_length, immutable=True)
 
     def _add_event(self, event: Any) -> None:
         if self._end_time is not None:
@@ -665,6 +735,11 @@ class Span(_Span):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ReadableSpan:
         return self._readable_span()
+
+
+def _dropped(bounded: object) -> int:
+    """How many did not fit; none where another library put a container of its own."""
+    return bounded.dropped if isinstance(bounded, BoundedAttributes | BoundedList) else 0
 
 
 def identity_attributes(

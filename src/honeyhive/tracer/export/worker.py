@@ -46,6 +46,7 @@ __all__ = ["Worker", "flush_all", "pipeline_for", "process_statistics", "process
 
 _logger = logging.getLogger("honeyhive")
 
+_SUPPRESS = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
 _GATHER_S = 0.01
 _SYNC_WITHIN_S = 0.9
 _MOST_SENDERS = 4
@@ -488,7 +489,7 @@ def _observed_by_nobody(work: Callable[[], None]) -> Callable[[], None]:
 @contextmanager
 def _unobserved() -> Iterator[None]:
     """Keep instrumentations from making spans of our own work, which would never end."""
-    token = otel_context.attach(otel_context.set_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY, True))
+    token = otel_context.attach(otel_context.set_value(_SUPPRESS, True))
     try:
         yield
     finally:
