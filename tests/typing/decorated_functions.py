@@ -45,6 +45,13 @@ def through_the_tracer(number: int) -> str:
     return str(number)
 
 
+def blocking(number: int, *, text: str = "") -> str:
+    return text * number
+
+
+assert_type(tracer.wrap(blocking)(1, text="a"), str)
+
+
 @trace_class
 class Bare:
     def method(self, number: int) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from honeyhive.tracer.decorators import shutdown_tracer as shutdown_tracer
     from honeyhive.tracer.decorators import trace as trace
     from honeyhive.tracer.decorators import trace_class as trace_class
+    from honeyhive.tracer.executors import ContextExecutor as ContextExecutor
     from honeyhive.tracer.export.batch import BatchSpanProcessor as BatchSpanProcessor
     from honeyhive.tracer.export.statistics import FlushResult as FlushResult
     from honeyhive.tracer.export.statistics import Statistics as Statistics
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BatchSpanProcessor": "honeyhive.tracer.export.batch",
     "Components": "honeyhive.tracer.components",
+    "ContextExecutor": "honeyhive.tracer.executors",
     "FlushResult": "honeyhive.tracer.export.statistics",
     "HoneyHiveTracer": "honeyhive.tracer.tracer",
     "Statistics": "honeyhive.tracer.export.statistics",

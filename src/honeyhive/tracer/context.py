@@ -16,8 +16,10 @@ everything works through the public API, only slower.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from opentelemetry import baggage as otel_baggage
 from opentelemetry import context as otel_context
@@ -36,6 +38,7 @@ __all__ = [
     "SPAN_KEY",
     "TRACER_KEY",
     "attach",
+    "carried",
     "carries_session",
     "current",
     "current_session_of",
@@ -47,6 +50,9 @@ __all__ = [
     "with_tracer",
     "with_value",
 ]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 TRACER_KEY: Final = "honeyhive-tracer"
 SESSIONS_KEY: Final = "honeyhive-sessions"
@@ -69,14 +75,13 @@ SPAN_KEY: Final = next(iter(otel_trace.set_span_in_context(otel_trace.INVALID_SP
 BAGGAGE_KEY: Final = next(iter(otel_baggage.set_baggage("key", "value", Context())))
 
 
-def current() -> Context:
-    """Return the context that holds here and now."""
-    return otel_context.get_current()
+current: Final[Callable[[], Context]] = otel_context.get_current if current_variable is None else current_variable.get
+"""Return the context that holds here and now."""
 
-
-def attach(context: Context) -> Token[Context]:
-    """Make *context* the current one; hand the token to :func:`detach`."""
-    return otel_context.attach(context)
+attach: Final[Callable[[Context], Token[Context]]] = (
+    otel_context.attach if current_variable is None else current_variable.set
+)
+"""Make a context the current one; hand the token to :func:`detach`."""
 
 
 def detach(token: Token[Context]) -> bool:
@@ -93,6 +98,32 @@ def detach(token: Token[Context]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def carried(function: Callable[P, R], context: Context) -> Callable[P, R]:
+    """Return *function* such that *context* is the current one while it runs, on whatever thread.
+
+    Of a coroutine function the awaiting is what runs. Other context variables are left alone.
+    """
+    if inspect.iscoroutinefunction(function):
+
+        async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            token = attach(context)
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                detach(token)
+
+        return functools.update_wrapper(run_async, function)  # type: ignore[return-value]
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = attach(context)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            detach(token)
+
+    return functools.update_wrapper(run, function)
 
 
 def with_value(context: Context, key: str, value: object) -> Context:

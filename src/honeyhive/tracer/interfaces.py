@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from honeyhive.tracer.span import Identity, Span, UnrecordedSpan
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 __all__ = [
     "NeedsCore",
@@ -149,6 +151,17 @@ class TracerContextInterface(ABC):
 
         Returns:
             Whether there was a span to add to.
+        """
+
+    @abstractmethod
+    def wrap(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return *function* such that it runs in the trace that is current now, on any thread.
+
+        For work handed to a thread or to a loop in another thread, which begin with no
+        context of their own; inside, bare ``@trace`` means this tracer. May be called any
+        number of times, also at once, and after the span that is current now has ended.
+        Works for functions and coroutine functions.
+        :class:`honeyhive.tracer.ContextExecutor` does it for all that is submitted to a pool.
         """
 
     @abstractmethod

@@ -1,9 +1,9 @@
-"""Saying more about what runs now: enrichment of the current span, baggage."""
+"""Saying more about what runs now, and taking it to other threads: enrichment, baggage, wrapped functions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from opentelemetry import baggage as otel_baggage
 from opentelemetry.context import get_current
@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["TracerContextMixin"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 class TracerContextMixin(TracerContextInterface, NeedsIdentity, NeedsOutbox):
-    """Offers enrichment and baggage over OpenTelemetry's context."""
+    """Offers enrichment, baggage and work on other threads over OpenTelemetry's context."""
 
     def enrich_span(self, attributes: Mapping[str, Any] | None = None, **named: Any) -> bool:
         return enrich_current_span(attributes, named, identity=self.identity, outbox=self.outbox)
+
+    def wrap(self, function: Callable[P, R]) -> Callable[P, R]:
+        return hh_context.carried(function, hh_context.with_tracer(get_current(), self.identity))
 
     def get_baggage(self, key: str, ctx: Context | None = None) -> str | None:
         wanted = normalise_key(key)
