@@ -682,7 +682,16 @@ class Span(SdkSpan):
         if self._result is not NOTHING and isinstance(attributes, BoundedAttributes) and RESULT not in attributes:
             attributes[RESULT] = self.captured_attributes().get(RESULT, "null")
         if isinstance(attributes, BoundedAttributes):
+            if attributes.dropped:
+                self._restore(attributes)
             attributes._immutable = True
+
+    def _restore(self, attributes: BoundedAttributes) -> None:
+        """Put back what says whose span this is: the limit drops the oldest attributes, and those come first."""
+        declared = {} if self._site is None else self._site.statics
+        for key, value in {**declared, **self.identity_attributes()}.items():
+            if key not in attributes:
+                attributes[key] = value
 
     def is_recording(self) -> bool:
         return self._end_time is None
