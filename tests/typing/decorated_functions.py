@@ -30,6 +30,16 @@ async def always_async(number: int) -> bytes:
     return bytes(number)
 
 
+@atrace
+def made_async(number: int) -> str:
+    return str(number)
+
+
+@atrace(event_type="tool")
+def made_async_with_arguments(number: int) -> str:
+    return str(number)
+
+
 @trace
 def generator(number: int) -> Iterator[int]:
     yield from range(number)
@@ -84,6 +94,8 @@ def functions_keep_parameters_and_result() -> None:
 
 
 async def coroutines_stay_coroutines() -> None:
+    assert_type(await made_async(1), str)
+    assert_type(await made_async_with_arguments(1), str)
     running: Coroutine[Any, Any, bytes] = coroutine(1)
     assert_type(await running, bytes)
     assert_type(await coroutine(1), bytes)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
 from honeyhive.tracer.attributes import NAMESPACES
 from honeyhive.tracer.blocks import Enrichment
@@ -33,6 +33,8 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _OPTION_NAMES = frozenset(TraceOptions.__dataclass_fields__) - {"namespaces", "event_type", "event_name"}
 
@@ -41,6 +43,15 @@ class Decorator(Protocol):
     """Gives back what it is given, traced: to a type checker it is the same function."""
 
     def __call__(self, function: F, /) -> F: ...
+
+
+class AsyncDecorator(Protocol):
+    """Gives back a coroutine function with the same parameters."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class ClassDecorator(Protocol):
@@ -86,7 +97,9 @@ def trace(
 
 
 @overload
-def atrace(event_type: F, /) -> F: ...
+def atrace(event_type: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
+@overload
+def atrace(event_type: Callable[P, R], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
 @overload
 def atrace(
     event_type: EventType | str | None = None,
@@ -94,7 +107,7 @@ def atrace(
     *,
     tracer: NeedsIdentity | None = None,
     **declared: Any,
-) -> Decorator: ...
+) -> AsyncDecorator: ...
 def atrace(
     event_type: Any = None, event_name: str | None = None, *, tracer: NeedsIdentity | None = None, **declared: Any
 ) -> Any:

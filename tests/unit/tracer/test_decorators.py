@@ -190,7 +190,7 @@ def test_atrace_makes_a_coroutine_function_of_a_plain_one(tracer: HoneyHiveTrace
         return value
 
     async def main() -> int:
-        return await plain(7)  # type: ignore[misc]
+        return await plain(7)
 
     assert 7 == asyncio.run(main())
     assert 1 == len(exported())
