@@ -38,6 +38,8 @@ from opentelemetry.trace import Span as ApiSpan
 
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.span import (
+    ASK_SAMPLER,
+    GIVEN_CONTEXT,
     CallSite,
     Identity,
     Span,
@@ -45,6 +47,7 @@ from honeyhive.tracer.span import (
     UnrecordedSpan,
     entered,
     make_span,
+    make_unrecorded,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +62,12 @@ R = TypeVar("R")
 _SAMPLED: Final = int(TraceFlags.SAMPLED)
 _RANDOM_FLAG: Final = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
 _SCALARS: Final = frozenset({str, int, float, bool})
+_LOWEST_64_BITS: Final = (1 << 64) - 1
+_ALL_TRACES: Final = 1 << 64
+
+_SPAN_KEY: Final = hh_context.SPAN_KEY
+_current: Final = hh_context.current
+_attach: Final = hh_context.attach
 
 # A generator of our own: random.seed() in the application must not make ids repeat.
 _random: Final = random.Random()  # noqa: S311 -- ids, not secrets
@@ -183,8 +192,9 @@ class Tracer(sdk.Tracer):
             identity=self._identity,
             sampler=self.sampler,
             root_flags=_SAMPLED | (_RANDOM_FLAG if _ids_are_random(self.id_generator) else 0),
-            fast_root=plain and _samples_roots(self.sampler),
+            root_bound=_root_bound(self.sampler) if plain else ASK_SAMPLER,
             fast_child=plain and _follows_parent(self.sampler),
+            fast_unsampled=plain and _leaves_out_below(self.sampler),
             allows=self._allows,
             wall_ns=wall,
             monotonic_ns=monotonic,
@@ -212,16 +222,14 @@ class Tracer(sdk.Tracer):
     ) -> ApiSpan:
         """Start a span as :meth:`opentelemetry.trace.Tracer.start_span` describes."""
         state = self._state or self._renew()
-        span = None
-        if context is None:
-            context_here = hh_context.current_variable.get() if hh_context.FAST else get_current()
-            span = _start_short(state, name, context_here)
+        span = _start_short(state, name, _current()) if context is None else None
         if span is None:
-            prepared = self._start_general(state, name, context, kind, attributes, links or ())
-            if not isinstance(prepared, Span):
-                return prepared
-            span = prepared
+            span = self._start_general(state, name, context, kind, attributes, links or ())
+            if type(span) is not Span:
+                return span
         else:
+            if type(span) is not Span:
+                return span
             if attributes:
                 _give_attributes(span, attributes)
             if links:
@@ -238,12 +246,10 @@ class Tracer(sdk.Tracer):
         state = self._state or self._renew()
         span = _start_short(state, site.name, context)
         if span is None:
-            prepared = self._start_general(state, site.name, context, kind, site.statics, ())
-            if not isinstance(prepared, Span):
-                return prepared
-            span = prepared
-        span._site = site
-        span._kind = kind
+            span = self._start_general(state, site.name, context, kind, site.statics, ())
+        if type(span) is Span:
+            span._site = site
+            span._kind = kind
         return span
 
     def begin(self, span: Span, context: Context) -> None:
@@ -251,8 +257,9 @@ class Tracer(sdk.Tracer):
         state = span._st
         span._start_time = state.wall_ns()
         span._mono = state.monotonic_ns()
-        for on_start in state.processors.starting:
-            on_start(span, parent_context=context)
+        if state.processors.starting:
+            for on_start in state.processors.starting:
+                on_start(span, parent_context=context)
 
     def _start_general(
         self,
@@ -320,20 +327,29 @@ class Tracer(sdk.Tracer):
         )
 
 
-def _start_short(state: SpanState, name: str, context: Mapping[str, Any]) -> Span | None:
+def _start_short(state: SpanState, name: str, context: Mapping[str, Any]) -> Span | UnrecordedSpan | None:
     """Start a span on the short path, or return ``None`` where the general one is needed."""
-    parent = context.get(hh_context.SPAN_KEY)
+    parent = context.get(_SPAN_KEY)
     if parent is None:
-        if not state.fast_root:
+        bound, flags, trace_id = state.root_bound, state.root_flags, _bits(128) or 1
+        if bound is _ALL_TRACES or trace_id & _LOWEST_64_BITS < bound:
+            return make_span(state, name, trace_id, _bits(64) or 1, 0, flags, context)
+        if bound is ASK_SAMPLER:
             return None
-        return make_span(state, name, _bits(128) or 1, _bits(64) or 1, 0, state.root_flags, context)
-    if not state.fast_child or type(parent) is not Span:
-        return None
-    if parent._st.identity is not state.identity or not parent._flags & _SAMPLED:
-        return None
-    span = make_span(state, name, parent._tid, _bits(64) or 1, parent._sid, parent._flags, context)
-    span._tstate = parent._tstate
-    return span
+        return make_unrecorded(state, trace_id, _bits(64) or 1, flags & ~_SAMPLED)
+    if type(parent) is Span:
+        if state.fast_child and parent._st.identity is state.identity and parent._flags & _SAMPLED:
+            span = make_span(state, name, parent._tid, _bits(64) or 1, parent._sid, parent._flags, context)
+            span._tstate = parent._tstate
+            return span
+    elif (
+        type(parent) is UnrecordedSpan
+        and state.fast_unsampled
+        and parent._flags != GIVEN_CONTEXT
+        and parent._st.identity is state.identity
+    ):
+        return make_unrecorded(state, parent._tid, _bits(64) or 1, parent._flags, parent._tstate)
+    return None
 
 
 def _parent_span(context: Mapping[str, Any], identity: Identity | None) -> ApiSpan:
@@ -369,10 +385,21 @@ def _ids_are_random(generator: IdGenerator) -> bool:
     return bool(ask()) if ask is not None else False
 
 
-def _samples_roots(sampler: sampling.Sampler) -> bool:
+def _root_bound(sampler: sampling.Sampler) -> int:
+    """Return what the lowest bits of a trace id must be below for a new trace to be recorded, if nothing else counts."""
+    root = getattr(sampler, "_root", None) if type(sampler) is sampling.ParentBased else sampler
+    if root is sampling.ALWAYS_ON:
+        return _ALL_TRACES
+    if root is sampling.ALWAYS_OFF:
+        return 0
+    return root.bound if type(root) is sampling.TraceIdRatioBased else ASK_SAMPLER
+
+
+def _leaves_out_below(sampler: sampling.Sampler) -> bool:
+    """Whether nothing is recorded below a span of this process that was sampled out."""
     if type(sampler) is sampling.ParentBased:
-        return getattr(sampler, "_root", None) is sampling.ALWAYS_ON
-    return sampler is sampling.ALWAYS_ON
+        return getattr(sampler, "_local_parent_not_sampled", None) is sampling.ALWAYS_OFF
+    return sampler is sampling.ALWAYS_OFF
 
 
 def _follows_parent(sampler: sampling.Sampler) -> bool:
@@ -399,11 +426,11 @@ class CurrentSpan:
 
     def __enter__(self) -> ApiSpan:
         span = self._span = self._tracer.start_span(*self._arguments)
-        context = hh_context.current()
-        if isinstance(span, Span | UnrecordedSpan):
-            self._token = hh_context.attach(entered(context, span))
+        context = _current()
+        if type(span) is Span or type(span) is UnrecordedSpan:
+            self._token = _attach(entered(context, span))
         else:
-            self._token = hh_context.attach(set_span_in_context(span, context))
+            self._token = _attach(set_span_in_context(span, context))
         return span
 
     def __exit__(
@@ -411,7 +438,7 @@ class CurrentSpan:
     ) -> None:
         hh_context.detach(self._token)
         span = self._span
-        if isinstance(exc_val, Exception) and isinstance(span, Span) and span.is_recording():
+        if exc_val is not None and isinstance(exc_val, Exception) and type(span) is Span and span.is_recording():
             span.note_error(exc_val, escaped=False)
         if self._end:
             span.end()

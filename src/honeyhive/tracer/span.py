@@ -79,6 +79,7 @@ _UNSET_STATUS: Final = Status(StatusCode.UNSET)
 _INTERNAL: Final = SpanKind.INTERNAL
 _NO_STATE: Final = TraceState()
 _SCALARS: Final = frozenset({str, int, float, bool})
+_SIZED: Final = frozenset({str, bytes})
 _SAMPLED: Final = int(TraceFlags.SAMPLED)
 _RECORD_ALL: Final = 3
 _BARE_WEIGHT: Final = 600
@@ -95,6 +96,12 @@ NOTHING: Final = object()
 
 ENTERABLE: Final = object()
 """Marks a span that becomes current when entered, as those of ``tracer.start_span`` do."""
+
+ASK_SAMPLER: Final = -1
+"""Stands where it does not depend on the trace id alone whether a new trace is recorded."""
+
+GIVEN_CONTEXT: Final = -1
+"""Stands for the flags of an unrecorded span whose span context was given to it."""
 
 
 class Identity:
@@ -155,8 +162,8 @@ class CallSite:
 class SpanState:
     """What all spans of one OpenTelemetry tracer share. Replaced when it changes, never mutated."""
 
-    __slots__ = ("allows", "fast_child", "fast_count", "fast_root", "identity", "info", "limits", "monotonic_ns",
-                 "processors", "resource", "root_flags", "sampler", "scope", "wall_ns")  # fmt: skip
+    __slots__ = ("allows", "fast_child", "fast_count", "fast_unsampled", "identity", "info", "limits", "monotonic_ns",
+                 "processors", "resource", "root_bound", "root_flags", "sampler", "scope", "wall_ns")  # fmt: skip
 
     def __init__(
         self,
@@ -169,8 +176,9 @@ class SpanState:
         identity: Identity | None,
         sampler: Any = None,
         root_flags: int = _SAMPLED,
-        fast_root: bool = False,
+        root_bound: int = ASK_SAMPLER,
         fast_child: bool = False,
+        fast_unsampled: bool = False,
         allows: Callable[[str], bool] | None = None,
         wall_ns: Callable[[], int] = time_ns,
         monotonic_ns: Callable[[], int] = monotonic_ns,
@@ -183,8 +191,11 @@ class SpanState:
         self.identity = identity
         self.sampler = sampler
         self.root_flags = root_flags
-        self.fast_root = fast_root
+        # New traces whose lowest 64 bits are below it are recorded, the others left out.
+        self.root_bound = root_bound
+        # Whether a child of a recorded span is always recorded, and one of an unsampled span never.
         self.fast_child = fast_child
+        self.fast_unsampled = fast_unsampled
         self.allows = allows
         self.wall_ns = wall_ns
         self.monotonic_ns = monotonic_ns
@@ -434,9 +445,10 @@ class Span(SdkSpan):
         """Bytes this span is estimated to take until it is encoded; for the bound of the queue."""
         total = _BARE_WEIGHT
         for value in self._values:
-            total += captured_bytes(value)
-        if self._result is not NOTHING:
-            total += captured_bytes(self._result)
+            total += 64 + len(value) if type(value) in _SIZED else captured_bytes(value)  # type: ignore[arg-type]
+        result = self._result
+        if result is not NOTHING:
+            total += 64 + len(result) if type(result) in _SIZED else captured_bytes(result)  # type: ignore[arg-type]
         if self._dyn:
             for value in self._dyn.values():
                 total += len(value) + 64 if type(value) is str else 64
@@ -663,16 +675,14 @@ class Span(SdkSpan):
             _logger.warning("Calling end() on an ended span.")
             return
         self._end_time = end_time
-        self._finish()
-
-    def _finish(self) -> None:
         if self._attrs is not None:
             self._seal()
         if self._release is not None:
             self._release()
         processors = self._st.processors
-        for on_ending in processors.ending:
-            on_ending(self)
+        if processors.ending:
+            for on_ending in processors.ending:
+                on_ending(self)
         for on_end in processors.ended:
             on_end(self)
 
@@ -819,12 +829,35 @@ class UnrecordedSpan(NonRecordingSpan):
     this one were not there; with a context of its own (sampled out) they are dropped too.
     """
 
-    __slots__ = ("_st", "_token")
+    __slots__ = ("_ctx", "_flags", "_sid", "_st", "_tid", "_token", "_tstate")
+
+    # Sampled out on the short path, there are ids only (_tid, _sid, _flags, _tstate) and the span
+    # context is built on demand (_ctx); everywhere else it is given, and _flags says so.
+    _ctx: SpanContext | None
+    _flags: int
+    _sid: int
+    _st: SpanState
+    _tid: int
+    _token: object
+    _tstate: TraceState
 
     def __init__(self, context: SpanContext, state: SpanState) -> None:
-        super().__init__(context)
+        self._ctx = context
+        self._flags = GIVEN_CONTEXT
         self._st = state
-        self._token: object = None
+        self._token = None
+
+    @property
+    def _context(self) -> SpanContext:
+        found = self._ctx
+        if found is None:
+            found = self._ctx = SpanContext(self._tid, self._sid, False, TraceFlags(self._flags), self._tstate)
+        return found
+
+    @_context.setter
+    def _context(self, value: SpanContext) -> None:
+        self._ctx = value
+        self._flags = GIVEN_CONTEXT
 
     def fail(self, error: BaseException) -> None:
         """Do nothing: there is no record to put *error* on."""
@@ -842,6 +875,20 @@ class UnrecordedSpan(NonRecordingSpan):
             hh_context.detach(token)  # type: ignore[arg-type]
 
 
+def make_unrecorded(
+    state: SpanState, trace_id: int, span_id: int, flags: int, trace_state: TraceState = _NO_STATE
+) -> UnrecordedSpan:
+    """Create a span of a trace that is sampled out."""
+    span = _new(UnrecordedSpan)
+    span._st = state
+    span._tid = trace_id
+    span._sid = span_id
+    span._flags = flags
+    span._tstate = trace_state
+    span._ctx = span._token = None
+    return span
+
+
 def entered(context: Context, span: Span | UnrecordedSpan) -> Context:
     """Return *context* with *span* as the current one, remembering what it hides.
 
@@ -855,9 +902,10 @@ def entered(context: Context, span: Span | UnrecordedSpan) -> Context:
         return inner
     identity = span._st.identity
     hidden = context.get(hh_context.SPAN_KEY)
-    state = getattr(hidden, "_st", None) if isinstance(hidden, Span | UnrecordedSpan) else None
-    if state is not None and state.identity is not identity and state.identity is not None:
-        put(inner, state.identity.key, hidden)
+    if type(hidden) is Span or type(hidden) is UnrecordedSpan:
+        owner = hidden._st.identity
+        if owner is not identity and owner is not None:
+            put(inner, owner.key, hidden)
     if identity is not None and context.get(hh_context.TRACER_KEY) not in {None, identity}:
         put(inner, hh_context.TRACER_KEY, identity)
     return inner

@@ -26,7 +26,7 @@ from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.attributes import declared
 from honeyhive.tracer.registry import identity_for
 from honeyhive.tracer.span import CallSite, Identity, Span, UnrecordedSpan, entered
-from honeyhive.utils.capture import capture
+from honeyhive.utils.capture import capture, capture_all
 from honeyhive.utils.guard import failures
 
 if TYPE_CHECKING:
@@ -36,12 +36,9 @@ __all__ = ["CallPlan", "Signature", "TraceOptions", "decorate", "display_name", 
 
 _MOST_ITEMS: Final = 1000
 
-_current: Final[Callable[[], Context]] = (
-    hh_context.current_variable.get if hh_context.current_variable is not None else hh_context.current
-)
-_attach: Final[Callable[[Context], Any]] = (
-    hh_context.current_variable.set if hh_context.current_variable is not None else hh_context.attach
-)
+_current: Final = hh_context.current
+_attach: Final = hh_context.attach
+_detach: Final = hh_context.detach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +105,7 @@ def _wish(own: bool | None, both: bool | None, given: bool) -> bool | None:
 class Signature:
     """How the arguments of a function are named, worked out once when it is decorated."""
 
-    __slots__ = ("defaults", "extra_keywords", "extra_positional", "is_plain", "names", "skipped")
+    __slots__ = ("defaults", "extra_keywords", "extra_positional", "names", "plain_count", "skipped")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         parameters = _parameters(function)
@@ -119,17 +116,18 @@ class Signature:
         self.extra_positional = next((p.name for p in parameters if p.kind is kinds.VAR_POSITIONAL), "args")
         self.extra_keywords = next((p.name for p in parameters if p.kind is kinds.VAR_KEYWORD), None)
         self.defaults = {p.name: p.default for p in parameters if p.default is not kinds.empty and p.name != "tracer"}
-        self.is_plain = "tracer" not in self.names and set(self.defaults) <= set(self.names)
+        # So many arguments and no keywords name themselves one by one; -1 where that never happens.
+        is_plain = "tracer" not in self.names and set(self.defaults) <= set(self.names)
+        self.plain_count = len(positional) if is_plain else -1
 
     def capture(self, span: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Copy the arguments of one call onto *span*, by the names of their parameters, defaults included."""
-        if not kwargs and self.is_plain and len(args) - self.skipped == len(self.names):
-            own = args[self.skipped :] if self.skipped else args
-            span._values = [capture(value) for value in own]
+        if len(args) == self.plain_count and not kwargs:
+            span._values = capture_all(args[self.skipped :] if self.skipped else args)
             span._names = self.names
             return
         named = self._by_name(args[self.skipped :], kwargs)
-        span._values = [capture(value) for value in named.values()]
+        span._values = capture_all(tuple(named.values()))
         span._names = tuple(named)
 
     def _by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,9 +222,12 @@ class CallPlan:
     def finish(self, span: Span | UnrecordedSpan, result: object) -> None:
         """End the span of a call that returned *result*."""
         try:
-            hh_context.detach(span._token)  # type: ignore[arg-type]
+            _detach(span._token)  # type: ignore[arg-type]
             span._token = None
-            self.succeed(span, result)
+            if type(span) is Span:
+                if self._wants_outputs(span):
+                    span._result = result if result is None else capture(result)
+                span.end()
         except Exception as error:
             failures("trace", error)
 

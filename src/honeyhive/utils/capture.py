@@ -15,7 +15,7 @@ the class of a value.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final, TypeAlias
@@ -24,7 +24,16 @@ from honeyhive.utils import shapes
 from honeyhive.utils.guard import guard
 from honeyhive.utils.shapes import Branch, Budget, exceeded
 
-__all__ = ["DEFAULT_LIMITS", "CaptureLimits", "CutText", "Snapshot", "bounded_copy", "capture", "captured_bytes"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "CaptureLimits",
+    "CutText",
+    "Snapshot",
+    "bounded_copy",
+    "capture",
+    "capture_all",
+    "captured_bytes",
+]
 
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
@@ -53,6 +62,7 @@ class CaptureLimits:
 
 
 DEFAULT_LIMITS: Final = CaptureLimits()
+_MOST_TEXT: Final = DEFAULT_LIMITS.max_bytes
 
 
 Snapshot: TypeAlias = bytes
@@ -93,6 +103,23 @@ def capture(value: object, limits: CaptureLimits = DEFAULT_LIMITS) -> object:
             # Another thread changed the value in between; the slower way copies each container in one step.
             pass
     return _capture_slowly(value, limits)
+
+
+def capture_all(values: tuple[Any, ...]) -> Sequence[object]:
+    """Return what `capture` returns for each of *values*; the same tuple where all are kept as they are."""
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            if len(value) > _MOST_TEXT:
+                break
+        elif kind is int:
+            if not _INT64_MIN <= value <= _INT64_MAX:
+                break
+        elif value is not None and kind is not bool and kind is not float:
+            break
+    else:
+        return values
+    return [capture(value) for value in values]
 
 
 def captured_bytes(captured: object) -> int:
