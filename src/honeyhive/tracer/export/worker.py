@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.destination import Destination
@@ -47,6 +48,7 @@ __all__ = ["Worker", "flush_all", "pipeline_for", "process_statistics", "process
 _logger = logging.getLogger("honeyhive")
 
 _SUPPRESS = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
+_NOT_SAMPLED = NonRecordingSpan(SpanContext(trace_id=1, span_id=1, is_remote=False))
 _GATHER_S = 0.01
 _SYNC_WITHIN_S = 0.9
 _MOST_SENDERS = 4
@@ -488,8 +490,12 @@ def _observed_by_nobody(work: Callable[[], None]) -> Callable[[], None]:
 
 @contextmanager
 def _unobserved() -> Iterator[None]:
-    """Keep instrumentations from making spans of our own work, which would never end."""
-    token = otel_context.attach(otel_context.set_value(_SUPPRESS, True))
+    """Keep everybody from making spans of our own work, which would never end.
+
+    Instrumentations look at a key of the context; all others, such as a traced logging
+    handler, find themselves in a trace that is not sampled.
+    """
+    token = otel_context.attach(set_span_in_context(_NOT_SAMPLED, otel_context.set_value(_SUPPRESS, True)))
     try:
         yield
     finally:
