@@ -42,6 +42,10 @@ __all__ = [
 LOCAL = "local"
 DEFAULT_PORT = 4580
 
+BACKEND_HEADER = "x-honeyhive-backend"
+"""Header of every answer of our backend: who sees it may tell it what got lost (``POST /v1/client-reports``)."""
+BACKEND_HEADER_VALUE = "1"
+
 
 class RecordKind(IntEnum):
     """What a journal record of the spool holds."""

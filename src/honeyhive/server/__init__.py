@@ -9,6 +9,7 @@
     connections  how many, and how long they may take
     body         reading a request body within bounds
     otlp         OTLP in protobuf and JSON          events    REST calls, checked and completed
+    logs         OTLP logs as rows                  reports   what programs have lost
     ingest       the routes that take data in       adoption  what was recorded while no backend ran
     log          the journal: accepted means on the disk
     projector    from the journal to the read model

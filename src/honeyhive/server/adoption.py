@@ -11,9 +11,6 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-
 from honeyhive.exceptions import JournalError
 from honeyhive.journal import AdoptedSegment, Record, adopt
 from honeyhive.models.wire import RecordKind
@@ -21,6 +18,7 @@ from honeyhive.server import jsontext, otlp
 from honeyhive.server.events import Intake
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.log import IngestLog
+from honeyhive.server.logs import logs_from_protobuf
 
 __all__ = ["Adopter"]
 
@@ -104,7 +102,8 @@ class Adopter:
             otlp.from_protobuf(record.payload, self._limits)
             return record.payload
         if record.kind == RecordKind.LOGS:
-            return _logs(record.payload)
+            logs_from_protobuf(record.payload, self._limits)
+            return record.payload
         if record.kind == RecordKind.REST:
             return jsontext.dumps(self._intake.submit(*_call(record.payload)).call)
         raise Refusal(400, f"Spooled records of kind {record.kind} are not known.")
@@ -113,14 +112,6 @@ class Adopter:
         if str(error) not in self._complaints and len(self._complaints) < 100:
             self._complaints.add(str(error))
             _logger.warning("The spool of programs that ended could not be taken in whole: %s", error)
-
-
-def _logs(payload: bytes) -> bytes:
-    try:
-        ExportLogsServiceRequest().ParseFromString(payload)
-    except DecodeError:
-        raise Refusal(400, "A spooled record of logs is not OTLP.") from None
-    return payload
 
 
 def _call(payload: bytes) -> tuple[str, str, object]:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from honeyhive.server.ingest import OTLP_PATHS, REST_CALLS, retry_headers
+from honeyhive.server.ingest import LOG_PATHS, OTLP_PATHS, REST_CALLS, retry_headers
 from honeyhive.server.limits import Refusal
 from honeyhive.server.pages import is_public, unauthorised
 from honeyhive.server.security import Access, Gate
@@ -30,7 +30,11 @@ def create_app(routes: Sequence[BaseRoute], access: Access) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     return Gate(
-        app, access=access, public=is_public, ingest=frozenset({*OTLP_PATHS, *REST_CALLS}), unauthorised=unauthorised
+        app,
+        access=access,
+        public=is_public,
+        ingest=frozenset({*OTLP_PATHS, *LOG_PATHS, *REST_CALLS}),
+        unauthorised=unauthorised,
     )
 
 

@@ -14,8 +14,9 @@ from typing import Final
 from honeyhive.models.conventions import BUCKETS, EVENT_TYPES
 from honeyhive.server import jsontext
 from honeyhive.server.limits import Limits, Refusal
+from honeyhive.server.reports import CLIENT_REPORTS, ClientReport, checked_report, report_of
 
-__all__ = ["Event", "Intake", "Submission", "project_rest"]
+__all__ = ["Event", "Intake", "Submission", "client_report", "project_rest"]
 
 Event = Mapping[str, object]
 
@@ -54,6 +55,7 @@ class Intake:
             ("PUT", "/v1/events"): self._update_event,
             ("POST", "/events/batch"): self._create_batch,
             ("POST", "/v1/events/batch"): self._create_batch,
+            ("POST", CLIENT_REPORTS): self._take_report,
         }
 
     def submit(self, method: str, path: str, body: object) -> Submission:
@@ -111,6 +113,10 @@ class Intake:
             reply["session_id"] = shared
         return Submission({"method": "POST", "path": "/events/batch", "body": {"events": complete}}, reply)
 
+    def _take_report(self, body: Event) -> Submission:
+        report = checked_report(body, self._new_id, self._now_ms)
+        return Submission({"method": "POST", "path": CLIENT_REPORTS, "body": report}, {"success": True})
+
     def _shared_session(self, body: Event) -> str | None:
         if not (body.get("is_single_session") or body.get("single_session") or body.get("session_properties")):
             return None
@@ -167,7 +173,20 @@ def project_rest(call: object) -> tuple[Sequence[Event], Sequence[Event]]:
                 return [_journaled(event) for event in _list(body.get("events"))], []
             case "PUT", "/events":
                 return [], [body]
+            case "POST", path if path == CLIENT_REPORTS:
+                return [], []
     raise ValueError("not a call that this server journals")
+
+
+def client_report(call: object) -> ClientReport | None:
+    """Read a journaled call back if it is a client report.
+
+    Raises:
+        ValueError: It is one, and not complete.
+    """
+    if isinstance(call, Mapping) and call.get("path") == CLIENT_REPORTS and isinstance(call.get("body"), Mapping):
+        return report_of(call["body"])
+    return None
 
 
 def _journaled(event: object) -> Event:

@@ -2,13 +2,15 @@
 
 =======  ===========================================  =====================================================
 POST     ``/v1/traces``, ``/opentelemetry/v1/traces``  OTLP, protobuf or JSON, gzip or not
+POST     ``/v1/logs``, ``/opentelemetry/v1/logs``      OTLP logs, protobuf, gzip or not
 POST     ``/session/start``                           ``{"session": {...}}`` -> the whole session event
 POST     ``/events`` (also ``/v1/events``)            ``{"event": {...}}`` -> ``{"success", "event_id"}``
 PUT      ``/events`` (also ``/v1/events``)            ``{"event_id", ...}`` -> empty
 POST     ``/events/batch`` (also ``/v1/events/...``)  ``{"events": [...]}`` -> ``{"event_ids", "success"}``
 =======  ===========================================  =====================================================
 
-A 200 means: checked, in the journal, and on the disk. With ``?wait=1`` it also means: readable.
+What programs have lost comes to ``POST /v1/client-reports``: ``{"report_id", "process", "pid", "time", "dropped"}``,
+``dropped`` being counts by reason. A 200 means: checked, in the journal, and on the disk. With ``?wait=1`` it also means: readable.
 """
 
 from __future__ import annotations
@@ -30,17 +32,21 @@ from honeyhive.server.body import inflated, media_type_of, read_body
 from honeyhive.server.events import Intake, Submission
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.log import IngestLog
+from honeyhive.server.logs import accepted_logs, logs_from_protobuf
 from honeyhive.server.projector import Projector
+from honeyhive.server.reports import CLIENT_REPORTS
 
-__all__ = ["OTLP_PATHS", "REST_CALLS", "Ingest"]
+__all__ = ["LOG_PATHS", "OTLP_PATHS", "REST_CALLS", "Ingest"]
 
 OTLP_PATHS: Final = ("/v1/traces", "/opentelemetry/v1/traces")
+LOG_PATHS: Final = ("/v1/logs", "/opentelemetry/v1/logs")
 REST_CALLS: Final = {
     "/session/start": ("POST",),
     "/events": ("POST", "PUT"),
     "/v1/events": ("POST", "PUT"),
     "/events/batch": ("POST",),
     "/v1/events/batch": ("POST",),
+    CLIENT_REPORTS: ("POST",),
 }
 _READERS: Final = {otlp.PROTOBUF: otlp.from_protobuf, otlp.JSON: otlp.from_json}
 
@@ -73,8 +79,10 @@ class Ingest:
 
     def routes(self) -> list[Route]:
         """Return the routes of this module."""
-        return [Route(path, self.take_traces, methods=["POST"]) for path in OTLP_PATHS] + [
-            Route(path, self.take_call, methods=list(methods)) for path, methods in REST_CALLS.items()
+        return [
+            *(Route(path, self.take_traces, methods=["POST"]) for path in OTLP_PATHS),
+            *(Route(path, self.take_logs, methods=["POST"]) for path in LOG_PATHS),
+            *(Route(path, self.take_call, methods=list(methods)) for path, methods in REST_CALLS.items()),
         ]
 
     async def take_traces(self, request: Request) -> Response:
@@ -87,6 +95,16 @@ class Ingest:
             return await self._store(request, lambda: self._traces_draft(body, compressed, media_type))
         except Refusal as refusal:
             return _otlp_refusal(refusal, media_type)
+
+    async def take_logs(self, request: Request) -> Response:
+        """Take an OTLP logs request."""
+        if media_type_of(request) != otlp.PROTOBUF:
+            return _otlp_refusal(Refusal(415, f"Send {otlp.PROTOBUF}."), otlp.JSON)
+        try:
+            body, compressed = await read_body(request, self._limits)
+            return await self._store(request, lambda: self._logs_draft(body, compressed))
+        except Refusal as refusal:
+            return _otlp_refusal(refusal, otlp.PROTOBUF)
 
     async def take_call(self, request: Request) -> Response:
         """Take a REST call that creates or updates sessions and events."""
@@ -103,6 +121,11 @@ class Ingest:
         return Draft(
             RecordKind.SPANS, payload, count, lambda: Response(otlp.accepted(media_type), media_type=media_type)
         )
+
+    def _logs_draft(self, body: bytes, compressed: bool) -> Draft:
+        plain = inflated(body, self._limits) if compressed else body
+        _, count = logs_from_protobuf(plain, self._limits)
+        return Draft(RecordKind.LOGS, plain, count, lambda: Response(accepted_logs(), media_type=otlp.PROTOBUF))
 
     def _call_draft(self, request: Request, body: bytes, compressed: bool) -> Draft:
         plain = inflated(body, self._limits) if compressed else body

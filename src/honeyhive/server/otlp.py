@@ -26,7 +26,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from honeyhive.server import jsontext
 from honeyhive.server.limits import Limits, Refusal
 
-__all__ = ["JSON", "PROTOBUF", "accepted", "from_json", "from_protobuf", "refused", "spans_of"]
+__all__ = ["JSON", "PROTOBUF", "accepted", "count_leaves", "from_json", "from_protobuf", "refused", "spans_of"]
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
@@ -46,7 +46,7 @@ def from_protobuf(body: bytes, limits: Limits) -> ExportTraceServiceRequest:
     Raises:
         Refusal: 400 when it is no such request or an id is wrong, 413 when it holds too many spans.
     """
-    refuse_too_many(_count_spans(body, limits.spans), limits)
+    refuse_too_many(count_leaves(body, limits.spans), limits)
     request = ExportTraceServiceRequest()
     try:
         request.ParseFromString(body)
@@ -113,8 +113,8 @@ def _check_ids(request: ExportTraceServiceRequest) -> None:
 # --- counting without parsing: a million empty spans must not become a million objects ---
 
 
-def _count_spans(body: bytes, limit: int) -> int:
-    """Count spans by skipping over the three outer levels of the message; stop soon after *limit*."""
+def count_leaves(body: bytes, limit: int) -> int:
+    """Count spans, or log records, by skipping over the three outer levels of the message; stop soon after *limit*."""
     count = 0
     try:
         for resource_start, resource_end in _submessages(body, 0, len(body), 1):

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from honeyhive.exceptions import JournalError
 from honeyhive.journal import JournalInterface, Position, Record
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
-from honeyhive.server.events import Event, project_rest
+from honeyhive.server.events import Event, client_report, project_rest
+from honeyhive.server.logs import rows_of_logs
 from honeyhive.server.records import row_of_event, rows_of_request
 from honeyhive.server.store import Amendment, Changes, Store
 
@@ -148,7 +150,7 @@ def changes_of(record: Record) -> Changes:
         if record.kind == RecordKind.SPANS:
             return Changes(rows=list(rows_of_request(ExportTraceServiceRequest.FromString(record.payload))))
         if record.kind == RecordKind.LOGS:
-            return Changes()  # kept in the journal until there is something to show them with
+            return Changes(logs=list(rows_of_logs(ExportLogsServiceRequest.FromString(record.payload))))
         if record.kind == RecordKind.REST:
             return _rest_changes(jsontext.loads(record.payload), record.position)
     except (DecodeError, ValueError) as error:
@@ -163,7 +165,9 @@ def _rest_changes(call: object, position: Position) -> Changes:
     events, amendments = project_rest(call)
     for event in events:
         (starts if event["event_type"] == "session" else others).append(event)
+    report = client_report(call)
     return Changes(
+        reports=[] if report is None else [report],
         rows=[row_of_event(event) for event in others],
         session_starts=starts,
         amendments=[Amendment(str(fields["event_id"]), position, fields) for fields in amendments],

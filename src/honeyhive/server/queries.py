@@ -130,6 +130,23 @@ class Queries:
             ).fetchone()
             return None if row is None else _opened(row)
 
+    def logs(self, trace_id: str, span_id: str | None = None, *, most: int = MAX_LIMIT) -> list[Json]:
+        """Return the log records of one trace, or of one span, oldest first."""
+        where, values = _where([("trace_id = ?", trace_id), ("span_id = ?", span_id)])
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT trace_id, span_id, session_id, time_ns, severity, level, logger, body, attributes"  # noqa: S608
+                f" FROM logs{where} ORDER BY time_ns, log_id LIMIT ?",
+                [*values, most],
+            )
+            return [{**dict(row), "attributes": jsontext.loads(row["attributes"])} for row in rows]
+
+    def client_reports(self, *, most: int = 100) -> list[Json]:
+        """Return what programs said they have lost, newest first."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT * FROM client_reports ORDER BY time_ns DESC, report_id LIMIT ?", (most,))
+            return [{**dict(row), "dropped": jsontext.loads(row["dropped"])} for row in rows]
+
     def session(self, session_id: str) -> Json | None:
         """Return one session: its summary with its buckets, and its spans of all traces in tree order."""
         with self._reading() as connection:

@@ -5,6 +5,8 @@ GET    ``/v1/traces``                    ``{"traces": [...], "next_cursor"}``; `
                                          &errors=1 &limit= &cursor=``
 GET    ``/v1/traces/{trace_id}``         the trace, its spans parents first with ``depth`` and ``children``
 GET    ``/v1/traces/{id}/spans/{id}``    one span
+GET    ``/v1/traces/{trace_id}/logs``    ``{"logs": [...]}``, oldest first
+GET    ``/v1/client-reports``            ``{"client_reports": [...]}``: what programs have lost, newest first
 GET    ``/v1/sessions``                  ``{"sessions": [...], "next_cursor"}``; parameters as above
 GET    ``/v1/sessions/{session_id}``     the session with nested events, as the public API has it
 GET    ``/v1/events/{event_id}``         one event; for the id of a session the session's event
@@ -34,6 +36,7 @@ from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.log import IngestLog
 from honeyhive.server.projector import Projector
 from honeyhive.server.queries import MAX_LIMIT, Cursor, Listing, Queries, nested_session
+from honeyhive.server.reports import CLIENT_REPORTS
 
 __all__ = ["Reading", "found", "listing_of"]
 
@@ -62,6 +65,8 @@ class Reading:
             Route("/v1/traces", self.list_traces, methods=["GET"]),
             Route("/v1/traces/{trace_id}", self.show_trace, methods=["GET"]),
             Route("/v1/traces/{trace_id}/spans/{span_id}", self.show_span, methods=["GET"]),
+            Route("/v1/traces/{trace_id}/logs", self.list_logs, methods=["GET"]),
+            Route(CLIENT_REPORTS, self.list_client_reports, methods=["GET"]),
             Route("/v1/sessions", self.list_sessions, methods=["GET"]),
             Route("/v1/sessions/{session_id}", self.show_session, methods=["GET"]),
             Route("/v1/events/export", self.export_events, methods=["POST"]),
@@ -90,6 +95,15 @@ class Reading:
         """Show one span."""
         ids = request.path_params["trace_id"].lower(), request.path_params["span_id"].lower()
         return _json(found(await self.ask(request, lambda: self._queries.span(*ids)), "span"))
+
+    async def list_logs(self, request: Request) -> Response:
+        """List the log records of one trace, oldest first."""
+        trace_id = request.path_params["trace_id"].lower()
+        return _json({"logs": await self.ask(request, lambda: self._queries.logs(trace_id))})
+
+    async def list_client_reports(self, request: Request) -> Response:
+        """List what programs said they have lost, newest first."""
+        return _json({"client_reports": await self.ask(request, self._queries.client_reports)})
 
     async def show_session(self, request: Request) -> Response:
         """Show one session, its events nested."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -21,7 +22,7 @@ from honeyhive.models.conventions import BUCKETS, CanonicalEvent, canonical
 from honeyhive.server.figures import figures_of
 from honeyhive.utils import event_id
 
-__all__ = ["EVENT_KIND", "Row", "row_of_event", "rows_of_request"]
+__all__ = ["EVENT_KIND", "Row", "attributes_of", "plain_value", "row_of_event", "rows_of_request"]
 
 EVENT_KIND: Final = "event"
 """The kind of rows that came over REST; spans have OpenTelemetry's kinds."""
@@ -68,7 +69,7 @@ class Row:
 def rows_of_request(request: ExportTraceServiceRequest) -> Iterator[Row]:
     """Turn each span of a validated *request* into a row."""
     for resource_spans in request.resource_spans:
-        resource = _attributes(resource_spans.resource)
+        resource = attributes_of(resource_spans.resource)
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
                 yield _row_of_span(resource, scope_spans.scope, span)
@@ -109,12 +110,12 @@ def row_of_event(event: Mapping[str, object]) -> Row:
 
 
 def _row_of_span(resource: dict[str, object], scope: InstrumentationScope, span: Span) -> Row:
-    attributes = _attributes(span)
+    attributes = attributes_of(span)
     events = [_event(event) for event in span.events]
     meaning = canonical(
         attributes,
         name=span.name,
-        events=[(event.name, _attributes(event)) for event in span.events],
+        events=[(event.name, attributes_of(event)) for event in span.events],
         failed=span.status.code == _FAILED,
         status_message=span.status.message,
     )
@@ -169,7 +170,7 @@ def _event(event: Span.Event) -> dict[str, object]:
     return {
         "name": event.name,
         "time_ns": min(event.time_unix_nano, _LARGEST),
-        "attributes": _attributes(event),
+        "attributes": attributes_of(event),
     }
 
 
@@ -177,23 +178,24 @@ def _link(link: Span.Link) -> dict[str, object]:
     return {
         "trace_id": link.trace_id.hex(),
         "span_id": link.span_id.hex(),
-        "attributes": _attributes(link),
+        "attributes": attributes_of(link),
     }
 
 
-def _attributes(owner: Resource | Span | Span.Event | Span.Link) -> dict[str, object]:
-    return {pair.key: _plain(pair.value) for pair in owner.attributes}
+def attributes_of(owner: Resource | Span | Span.Event | Span.Link | LogRecord) -> dict[str, object]:
+    """Return the attributes of *owner* as JSON can hold them."""
+    return {pair.key: plain_value(pair.value) for pair in owner.attributes}
 
 
-def _plain(value: AnyValue) -> object:
+def plain_value(value: AnyValue) -> object:
     """Return *value* as JSON can hold it; recursion ends where protobuf's own depth limit does."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None
     if kind == "array_value":
-        return [_plain(item) for item in value.array_value.values]
+        return [plain_value(item) for item in value.array_value.values]
     if kind == "kvlist_value":
-        return {pair.key: _plain(pair.value) for pair in value.kvlist_value.values}
+        return {pair.key: plain_value(pair.value) for pair in value.kvlist_value.values}
     if kind == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
     plain = getattr(value, kind)

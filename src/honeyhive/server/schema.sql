@@ -80,6 +80,30 @@ CREATE TABLE amendments (
     PRIMARY KEY (event_id, position)
 ) WITHOUT ROWID;
 
+CREATE TABLE logs (
+    log_id TEXT PRIMARY KEY,
+    trace_id TEXT,
+    span_id TEXT,
+    session_id TEXT,
+    time_ns INTEGER NOT NULL,
+    severity INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    logger TEXT NOT NULL,
+    body TEXT NOT NULL,
+    attributes TEXT NOT NULL
+);
+CREATE INDEX logs_by_trace ON logs (trace_id, time_ns) WHERE trace_id IS NOT NULL;
+
+-- What programs say they have lost.
+CREATE TABLE client_reports (
+    report_id TEXT PRIMARY KEY,
+    time_ns INTEGER NOT NULL,
+    process TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    dropped TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX client_reports_by_time ON client_reports (time_ns);
+
 -- Journal records that could not be projected; the journal still has them.
 CREATE TABLE dead_letters (
     position TEXT PRIMARY KEY,

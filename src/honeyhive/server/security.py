@@ -26,6 +26,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from honeyhive.exceptions import ConfigurationError
+from honeyhive.models.wire import BACKEND_HEADER, BACKEND_HEADER_VALUE
 
 __all__ = ["Access", "Gate", "TokenRefusals", "load_token", "read_token"]
 
@@ -43,6 +44,7 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    BACKEND_HEADER: BACKEND_HEADER_VALUE,
 }
 
 _logger = logging.getLogger("honeyhive.server")

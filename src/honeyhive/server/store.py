@@ -20,13 +20,16 @@ from honeyhive.journal import Position
 from honeyhive.models.conventions import BUCKETS
 from honeyhive.server import jsontext
 from honeyhive.server.figures import figures_of
+from honeyhive.server.logs import LogRow
 from honeyhive.server.records import EVENT_KIND, Row
+from honeyhive.server.reports import ClientReport
 
 __all__ = ["Amendment", "Changes", "Store", "reading"]
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _LARGEST: Final = 2**63 - 1
 _COLUMNS: Final = tuple(column.name for column in fields(Row))
+_LOG_COLUMNS: Final = tuple(column.name for column in fields(LogRow))
 
 _logger = logging.getLogger("honeyhive.server")
 
@@ -49,6 +52,8 @@ class Changes:
     rows: Sequence[Row] = ()
     session_starts: Sequence[Mapping[str, object]] = ()
     amendments: Sequence[Amendment] = ()
+    logs: Sequence[LogRow] = ()
+    reports: Sequence[ClientReport] = ()
     dead_letter: str | None = None
     """Why the record cannot be projected."""
 
@@ -113,9 +118,19 @@ class Store:
                 "INSERT OR REPLACE INTO session_starts VALUES (?, ?)", (session_id, jsontext.dumps(event).decode())
             )
             touched.sessions[session_id] = None
+        self._put_logs(change.logs)
+        for report in change.reports:
+            self._connection.execute("INSERT OR REPLACE INTO client_reports VALUES (?, ?, ?, ?, ?)", _cells_of(report))
         self._put(self._with_known_amendments(change.rows), touched)
         for amendment in change.amendments:
             self._amend(amendment, touched)
+
+    def _put_logs(self, rows: Sequence[LogRow]) -> None:
+        marks = ", ".join("?" * len(_LOG_COLUMNS))
+        self._connection.executemany(
+            f"INSERT OR REPLACE INTO logs ({', '.join(_LOG_COLUMNS)}) VALUES ({marks})",  # noqa: S608 - our own names
+            map(_cells_of, rows),
+        )
 
     def _put(self, rows: Sequence[Row], touched: _Touched) -> None:
         if not rows:
@@ -315,6 +330,11 @@ def _merge(event: Json, fields: Mapping[str, object]) -> None:
 
 def _cells(row: Row) -> list[object]:
     return [*(getattr(row, name) for name in _COLUMNS[:-1]), jsontext.dumps(row.details).decode()]
+
+
+def _cells_of(row: LogRow | ClientReport) -> list[object]:
+    values = (getattr(row, column.name) for column in fields(row))
+    return [jsontext.dumps(value).decode() if isinstance(value, Mapping) else value for value in values]
 
 
 def _ns(milliseconds: object) -> int | None:

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -42,6 +42,8 @@ _STATIC: Final = {
     "style.css": "text/css; charset=utf-8",
 }
 _SAFE_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~%-]+(?:/[A-Za-z0-9._~%-]+)*)?(?:\?[A-Za-z0-9._~%=&-]*)?")
+_MOST_LOGS: Final = 200
+_MOST_REPORTS: Final = 5
 _LOGIN_LIMITS: Final = Limits(body_bytes=4_096)
 
 
@@ -92,10 +94,12 @@ class Pages:
         """Show a list of traces."""
         listing = listing_of(request)
         listed = await self._reading.ask(request, lambda: self._queries.traces(listing))
+        reports = await self._reading.ask(request, lambda: self._queries.client_reports(most=_MOST_REPORTS))
         query = _kept(request.query_params, ("project", "errors"))
         return self._page(
             "Traces",
             div(h1("Traces"), _filter_form(listing), class_="heading bar"),
+            _losses(reports),
             layout.trace_table(listed.items) if listed.items else _nothing_yet("traces"),
             layout.pager("/traces", query, listed.next_cursor),
             current="traces",
@@ -126,9 +130,9 @@ class Pages:
         keys = {span["span_id"]: (span["trace_id"], span["span_id"]) for span in spans}
         key = keys.get(request.query_params.get("span"), (spans[0]["trace_id"], spans[0]["span_id"]))
         chosen = await self._reading.ask(request, lambda: self._queries.span(*key))
-        return self._page(
-            str(trace["name"]), trace_content(trace, chosen, _row_number(request)), current="traces", wide=True
-        )
+        logs = await self._reading.ask(request, lambda: self._queries.logs(*key, most=_MOST_LOGS))
+        content = trace_content(trace, chosen, _row_number(request), logs)
+        return self._page(str(trace["name"]), content, current="traces", wide=True)
 
     async def session(self, request: Request) -> Response:
         """Show one session."""
@@ -164,6 +168,21 @@ class Pages:
     def _page(self, title: str, *content: Markup | None, current: str, wide: bool = False) -> Response:
         body = div(*content, class_="wide" if wide else "narrow")
         return layout.page(title, body, csrf=self._access.csrf_value, current=current)
+
+
+def _losses(reports: Sequence[Mapping[str, object]]) -> Markup | None:
+    """Say what programs have lost, so that nobody takes what is shown for all there was."""
+    return section(*map(_loss, reports), class_="notice") if reports else None
+
+
+def _loss(report: Mapping[str, object]) -> Markup:
+    dropped = report["dropped"]
+    counts = dropped if isinstance(dropped, Mapping) else {}
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+    who = f"{report['process'] or 'A process'} (process {report['pid']})"
+    return p(
+        f"{wording.moment(layout.whole(report['time_ns']))}: {who} lost {sum(counts.values()):,} spans: {reasons}."
+    )
 
 
 async def static_file(request: Request) -> Response:

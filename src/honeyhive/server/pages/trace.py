@@ -45,13 +45,14 @@ _BUCKET_TITLES: Final = {
 }
 
 
-def trace_content(trace: Json, chosen: Json | None, first_row: int) -> Markup:
+def trace_content(trace: Json, chosen: Json | None, first_row: int, logs: Sequence[Json] = ()) -> Markup:
     """Return the content of the page.
 
     Args:
         trace: As `Queries.trace` returns it; details of spans are not needed.
         chosen: The span to tell all about, with its details.
         first_row: Which span the shown part of the tree begins with.
+        logs: The log records of the chosen span.
     """
     spans = _list(trace["span_list"])
     return fragment(
@@ -60,7 +61,7 @@ def trace_content(trace: Json, chosen: Json | None, first_row: int) -> Markup:
             section(
                 _rows(trace, spans, chosen, first_row), _more(trace, len(spans), first_row), class_="tree", tabindex="0"
             ),
-            section(_about(chosen) if chosen is not None else None, class_="about", id="about"),
+            section(_about(chosen, logs) if chosen is not None else None, class_="about", id="about"),
             class_="panes",
         ),
     )
@@ -158,7 +159,7 @@ def _more(trace: Json, total: int, first_row: int) -> Markup | None:
     return nav(links, class_="pager")
 
 
-def _about(item: Json) -> Markup:
+def _about(item: Json, logs: Sequence[Json]) -> Markup:
     content = _mapping(item["details"])
     in_words, cost = layout.figures(item)
     return fragment(
@@ -178,6 +179,7 @@ def _about(item: Json) -> Markup:
         _said("Outputs", _mapping(content.get("outputs"))),
         [_part(title, content.get(name)) for name, title in _BUCKET_TITLES.items()],
         _events(content.get("events"), failed=item["error"] is not None),
+        _logs(logs),
         _part("Attributes", content.get("attributes")),
         _part("Links", content.get("links")),
         _part("Resource", content.get("resource")),
@@ -221,6 +223,15 @@ def _events(events: object, *, failed: bool) -> Markup | None:
         if isinstance(event, Mapping)
     ]
     return details(summary(f"Events ({len(items)})"), ul(items, class_="events"), open=failed)
+
+
+def _logs(logs: Sequence[Json]) -> Markup | None:
+    if not logs:
+        return None
+    items = [
+        li(span(f"{_text(log['level']) or 'LOG'} {log['logger']}", class_="key"), pre(str(log["body"]))) for log in logs
+    ]
+    return details(summary(f"Logs ({len(items)})"), ul(items, class_="events"), open=True)
 
 
 def _identity(item: Json) -> dict[str, object]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from honeyhive.exceptions import APIConnectionError, ConfigurationError
-from honeyhive.models.wire import RecordKind
+from honeyhive.models.wire import BACKEND_HEADER, RecordKind
 from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.reporting import Reporter
 from honeyhive.tracer.export.rules import Action, Verdict, judge, pause_s, unanswered
@@ -94,6 +94,8 @@ class Delivery:
         """Whether the last step found nobody to send to."""
         self.proven = False
         """Whether the last request was answered well."""
+        self.takes_reports = False
+        """Whether the backend that answered last is ours, and wants to know what got lost."""
 
     @property
     def busy(self) -> bool:
@@ -178,6 +180,7 @@ class Delivery:
         except ConfigurationError as error:
             self._breaker.abandoned()
             return Verdict(Action.WAIT, str(error)[:200])
+        self.takes_reports = BACKEND_HEADER in reply.headers
         if reply.status >= 500:
             self._breaker.failed()
         else:

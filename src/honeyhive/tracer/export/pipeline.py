@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,7 +16,7 @@ from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.delivery import Delivery, DeliveryLimits
 from honeyhive.tracer.export.destination import Destination
 from honeyhive.tracer.export.intake import Goal, Intake, Parcel, Staff, weigh
-from honeyhive.tracer.export.reporting import Reporter
+from honeyhive.tracer.export.reporting import Reporter, client_report, losses_since
 from honeyhive.tracer.export.sender import Sender
 from honeyhive.tracer.export.spool import OwnShelf, Spool, Storage
 from honeyhive.tracer.export.statistics import DropReason, FlushResult, Place, Statistics
@@ -145,6 +145,7 @@ class Pipeline(Intake):
         self._forced = False
         self._haste = 0
         self._changed_before = self._changed()
+        self._reported: Mapping[str, int] = {}
         # One drain at a time: records are appended in the order in which spans were finished.
         self._draining = threading.Lock()
         # Keeps the agenda (what is due when) whole between the spooler thread, senders and flushes.
@@ -376,7 +377,19 @@ class Pipeline(Intake):
         with guard("send spans"):
             if not self.delivery.step(forced=forced, hasty=self._haste > 0):
                 self._inherit()
+            if self.delivery.proven and self.delivery.takes_reports:
+                self._report_losses()
         self._after_progress()
+
+    def _report_losses(self) -> None:
+        """Tell our own backend what was lost since it was told last, in line with the spans."""
+        dropped = self.ledger.snapshot().dropped
+        news = losses_since(self._reported, dropped)
+        if not news:
+            return
+        report = client_report(news, self._clock.time_ns())
+        if self.submit(RecordKind.REST, lambda: report):
+            self._reported = dropped
 
     def _send_all(self) -> None:
         """Make everything that waits now due at once; the caller holds the agenda."""

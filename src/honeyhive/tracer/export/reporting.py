@@ -1,18 +1,24 @@
 """What the export tells people: losses by reason, outages and their end, missing disks. Never a key, never a payload.
 
-Everything goes to logger ``honeyhive``, from the export's own threads, each cause once and then at most once a minute.
+Our own backend is told of losses too, so that whoever looks at traces there knows what is missing. Everything else
+goes to logger ``honeyhive``, from the export's own threads, each cause once and then at most once a minute.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
 
 from honeyhive.tracer.export.statistics import DELIBERATE
 from honeyhive.utils.clock import Clock
 from honeyhive.utils.guard import guard
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "client_report", "losses_since"]
 
 _logger = logging.getLogger("honeyhive")
 _QUIET_S = 60.0
@@ -102,6 +108,24 @@ class Reporter:
         if self._complaint != reason:
             self._complaint = reason
             _warn("honeyhive could not make spans safe against loss of power: %s", reason)
+
+
+def losses_since(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    """Return how many spans more are lost *now*, by reason; what somebody asked for is no loss."""
+    more = {reason: count - before.get(reason, 0) for reason, count in now.items() if reason not in DELIBERATE}
+    return {reason: count for reason, count in more.items() if count > 0}
+
+
+def client_report(lost: Mapping[str, int], time_ns: int) -> bytes:
+    """Return the call of the REST API that tells our backend of *lost* spans of this process."""
+    body = {
+        "report_id": str(uuid4()),
+        "process": Path(sys.argv[0]).name if sys.argv else "",
+        "pid": os.getpid(),
+        "time": time_ns / 1e6,
+        "dropped": dict(lost),
+    }
+    return json.dumps({"method": "POST", "path": "/v1/client-reports", "body": body}).encode()
 
 
 def _warn(message: str, *values: object) -> None:

@@ -53,7 +53,8 @@ _GATHER_S = 0.01
 _SYNC_WITHIN_S = 0.9
 _MOST_SENDERS = 4
 _MOST_SENDERS_FOR_UNPROVEN = 3
-_EXIT_MILLIS = 5_000.0
+_EXIT_MILLIS = 4_500.0
+_EXIT_AGAIN_MILLIS = 500.0
 _LATE_BUDGET_S = 2.0
 _START_AGAIN_S = 1.0
 
@@ -422,6 +423,9 @@ class Worker(Renewable):
         self._exiting = True
         if self._running or any(outlet.has_spans_queued for outlet in self.outlets):
             self.flush(self.outlets, _EXIT_MILLIS, give_up=True)
+            if any(outlet.has_queued for outlet in self.outlets):
+                # Something came with the last answer: a report of what got lost, perhaps.
+                self.flush(self.outlets, _EXIT_AGAIN_MILLIS, give_up=True)
             self._say_what_is_left()
         self._late = True
         self._running = False

@@ -55,7 +55,9 @@ def test_the_local_backend_has_a_name_that_it_knows_itself():
 
 
 def test_headers_of_another_backend_are_not_sent_as_a_bearer_token():
-    settings = resolve({"otlp_endpoint": "https://c.example/v1/traces", "otlp_headers": {"x-api-key": "k"}}, {}).settings
+    settings = resolve(
+        {"otlp_endpoint": "https://c.example/v1/traces", "otlp_headers": {"x-api-key": "k"}}, {}
+    ).settings
 
     destination = Destination.of(choose_backend(settings, {}))
 

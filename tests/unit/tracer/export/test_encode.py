@@ -25,6 +25,7 @@ from honeyhive.utils.redact import Redactor
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
+
 def official_encoder_knows(value: object) -> bool:
     """Whether the installed release of the official encoder can spell *value*; older ones know less."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -231,3 +232,40 @@ def test_a_forked_child_begins_with_nothing(make_pipeline, make_spans, storage):
     assert pipeline.statistics() == Statistics()
     pipeline.finished(make_spans("child's")[0])
     assert pipeline.flush().delivered == 1
+
+
+def reports_in(backend):
+    calls = [json.loads(payload) for kind, payload in backend.requests if kind is RecordKind.REST]
+    return [call["body"]["dropped"] for call in calls if call["path"] == "/v1/client-reports"]
+
+
+@pytest.fixture
+def lossy(make_pipeline):
+    """A pipeline that has lost three spans, and left one out because it was asked to."""
+    pipeline = make_pipeline(Destination.local())
+    pipeline.refuse(3, DropReason.QUEUE_FULL)
+    pipeline.refuse(1, DropReason.SAMPLED)
+    return pipeline
+
+
+def test_our_backend_is_told_once_what_was_lost(lossy, make_spans, backend, answer):
+    backend.rule = lambda _payload: answer(headers={"x-honeyhive-backend": "1"})
+
+    for name in "abc":
+        lossy.finished(make_spans(name)[0])
+        lossy.flush()
+
+    assert reports_in(backend) == [{"queue_full": 3}]
+    lossy.refuse(2, DropReason.QUEUE_FULL)
+    lossy.finished(make_spans("d")[0])
+    lossy.flush()
+    lossy.flush()
+    assert reports_in(backend) == [{"queue_full": 3}, {"queue_full": 2}]
+
+
+def test_other_backends_are_told_nothing(lossy, make_spans, backend):
+    for name in "ab":
+        lossy.finished(make_spans(name)[0])
+        lossy.flush()
+
+    assert reports_in(backend) == []
