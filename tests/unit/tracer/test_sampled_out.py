@@ -38,7 +38,7 @@ def test_below_a_trace_that_is_left_out_nothing_is_recorded():
 
 
 @pytest.mark.parametrize(
-    ("sampler", "recorded"),
+    "sampler, recorded",
     [
         (ParentBased(ALWAYS_OFF, local_parent_not_sampled=ALWAYS_ON), True),
         (ParentBased(ALWAYS_OFF, local_parent_sampled=ALWAYS_OFF), False),
