@@ -26,7 +26,7 @@ from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.attributes import declared
 from honeyhive.tracer.registry import identity_for
 from honeyhive.tracer.span import CallSite, Identity, Span, UnrecordedSpan, entered
-from honeyhive.utils.capture import capture, capture_all
+from honeyhive.utils.capture import capture, capture_all, captured_bytes
 from honeyhive.utils.guard import failures
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["CallPlan", "Signature", "TraceOptions", "decorate", "display_name", "wrap", "wrap_as_coroutine"]
 
 _MOST_ITEMS: Final = 1000
+_MOST_ITEM_BYTES: Final = 1024 * 1024
 
 _current: Final = hh_context.current
 _attach: Final = hh_context.attach
@@ -262,25 +263,29 @@ class CallPlan:
 class _Items:
     """What a generator has yielded so far: joined text if all of it is text, else a list; bounded."""
 
-    __slots__ = ("_captured", "_seen")
+    __slots__ = ("_captured", "_room", "_seen")
 
     def __init__(self) -> None:
         self._captured: list[object] = []
+        self._room = _MOST_ITEM_BYTES
         self._seen = 0
 
     def add(self, item: object) -> None:
         self._seen += 1
-        if self._seen <= _MOST_ITEMS:
-            self._captured.append(item if type(item) is str else capture(item))
+        if self._seen > _MOST_ITEMS or self._room <= 0:
+            return
+        captured = capture(item)
+        self._room -= captured_bytes(captured)
+        self._captured.append(captured)
 
     def value(self) -> object:
         """Return the whole as one value to capture."""
         kept = self._captured
         if kept and all(type(item) is str for item in kept):
             return "".join(cast("list[str]", kept)) + self._rest()
-        from honeyhive.utils.render import render
+        from honeyhive.utils.render import tree
 
-        shown: list[object] = [render(item) for item in kept]
+        shown = [tree(item) for item in kept]
         return [*shown, self._rest()] if self._rest() else shown
 
     def _rest(self) -> str:

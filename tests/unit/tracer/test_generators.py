@@ -142,6 +142,23 @@ def test_text_that_was_yielded_is_recorded_joined(tracer: HoneyHiveTracer, expor
     assert "Hello" == dict(exported()[0].attributes or {})["honeyhive_outputs.result"]
 
 
+def test_items_are_kept_as_they_were_up_to_a_mebibyte(tracer: HoneyHiveTracer, exported: Exported) -> None:
+    @trace
+    def many() -> Generator[object, None, None]:
+        item = {"n": 1}
+        yield item
+        item["n"] = 2
+        for _ in range(5):
+            yield "x" * 400_000
+
+    for _ in many():
+        pass
+
+    found = str(dict(exported()[0].attributes or {})["honeyhive_outputs.result"])
+    assert found.startswith('[{"n":1},"xxx')
+    assert found.endswith('"<2 more items>"]')
+
+
 def test_the_span_is_current_in_the_body_only(tracer: HoneyHiveTracer, exported: Exported) -> None:
     @trace(event_name="numbers")
     def numbers() -> Generator[str, None, None]:
