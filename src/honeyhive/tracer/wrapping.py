@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["CallPlan", "Signature", "TraceOptions", "decorate", "display_name", "wrap", "wrap_as_coroutine"]
 
 _MOST_ITEMS: Final = 1000
-_MOST_ITEM_BYTES: Final = 1024 * 1024
+_MOST_ITEM_BYTES: Final = 1_000_000
 
 _current: Final = hh_context.current
 _attach: Final = hh_context.attach
@@ -276,7 +276,8 @@ class _Items:
             return
         captured = capture(item)
         self._room -= captured_bytes(captured)
-        self._captured.append(captured)
+        if self._room > 0:
+            self._captured.append(captured)
 
     def value(self) -> object:
         """Return the whole as one value to capture."""

@@ -142,7 +142,7 @@ def test_text_that_was_yielded_is_recorded_joined(tracer: HoneyHiveTracer, expor
     assert "Hello" == dict(exported()[0].attributes or {})["honeyhive_outputs.result"]
 
 
-def test_items_are_kept_as_they_were_up_to_a_mebibyte(tracer: HoneyHiveTracer, exported: Exported) -> None:
+def test_items_are_kept_as_they_were_up_to_a_megabyte(tracer: HoneyHiveTracer, exported: Exported) -> None:
     @trace
     def many() -> Generator[object, None, None]:
         item = {"n": 1}
@@ -156,7 +156,7 @@ def test_items_are_kept_as_they_were_up_to_a_mebibyte(tracer: HoneyHiveTracer, e
 
     found = str(dict(exported()[0].attributes or {})["honeyhive_outputs.result"])
     assert found.startswith('[{"n":1},"xxx')
-    assert found.endswith('"<2 more items>"]')
+    assert found.endswith('"<3 more items>"]')
 
 
 def test_the_span_is_current_in_the_body_only(tracer: HoneyHiveTracer, exported: Exported) -> None:
