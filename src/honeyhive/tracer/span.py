@@ -456,9 +456,11 @@ class Span(SdkSpan):
 
     def captured_attributes(self) -> dict[str, AttributeValue]:
         """Render what was captured of the call: its arguments by name, and its result."""
+        out: dict[str, AttributeValue] = {}
+        if not self._names and self._result is NOTHING:
+            return out
         from honeyhive.utils.render import render
 
-        out: dict[str, AttributeValue] = {}
         for name, value in zip(self._names, self._values, strict=True):
             text = value if type(value) is str else render(value)
             if text is not None:

@@ -247,6 +247,27 @@ def test_what_a_mask_returns_is_searched_too():
     assert "LEAK" not in own.attribute("note", "x")
 
 
+PARTS = ["plain words", "", "sk-", "eyJ", "abcdefghij", "Bearer", " ", ":", "key", "api", "token", "<", ">", "é"]
+
+
+@given(st.lists(st.lists(st.sampled_from(TEXTS + PARTS), max_size=3).map("".join), max_size=4), st.integers(0, 30))
+@example([f"sk-{LEAK[:9]}", "next"], 0)
+@example(["before", f"sk-{LEAK}"], 0)
+@example(["https://user:LEAKpw", "host"], 0)
+def test_where_nothing_is_found_in_texts_together_no_text_would_change(texts: list[str], cut: int):
+    texts = [text[: len(text) - cut] for text in texts]
+
+    clean = redactor.finds_nothing([text.encode() for text in texts])
+
+    assert not clean or texts == [redactor.attribute("note", text) for text in texts]
+
+
+@pytest.mark.parametrize("own", [Redactor(patterns=["^LEAK$"]), Redactor(mask=lambda key, value: value)])
+def test_own_patterns_and_masks_see_each_text_for_itself(own: Redactor):
+    assert own.sees_everything
+    assert not own.finds_nothing([b"a", b"b"])
+
+
 def test_without_re2_the_standard_library_does_the_same():
     code = """
 import json, sys

@@ -23,7 +23,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
-from honeyhive.tracer.export.protobuf import any_value, delimited, fixed64, key_value, name_text, utf8, varint
+from honeyhive.tracer.export.protobuf import (
+    any_value,
+    delimited,
+    fixed64,
+    key_value,
+    name_text,
+    number_pair,
+    text_pair,
+    utf8,
+    varint,
+)
 from honeyhive.tracer.processing.event_types import EVENT_TYPE, EventTypes, usual_event_types
 from honeyhive.tracer.span import Span
 from honeyhive.utils.capture import CaptureLimits, capture
@@ -54,7 +64,6 @@ _LINK_ATTRIBUTE, _LINK_DROPPED = b"\x22", b"\x28"
 _LOCAL_LINK, _REMOTE_LINK = b"\x35\x00\x01\x00\x00", b"\x35\x00\x03\x00\x00"
 _MESSAGE, _CODE = b"\x12", b"\x18"
 
-_STRING: Final = b"\x0a"
 _SCALARS: Final = frozenset({int, float, bool})
 
 _RESOURCE_SPANS, _RESOURCE, _SCOPE_SPANS = b"\x0a", b"\x0a", b"\x12"
@@ -64,6 +73,7 @@ _RESOURCE_ATTRIBUTE, _SCOPE_NAME, _SCOPE_VERSION, _SCOPE_ATTRIBUTE = b"\x0a", b"
 _KINDS: Final = {kind: _KIND + varint(kind.value + 1) for kind in SpanKind}
 _UNSET_STATUS: Final = _STATUS + b"\x00"
 _NO_STATICS: Final[Mapping[str, object]] = {}
+_NO_TEXTS: Final[Mapping[str, bytes]] = {}
 _NOTHING: Final[Any] = object()
 _INTERNAL_KIND: Final = _KINDS[SpanKind.INTERNAL]
 _MASK_64, _MASK_128 = (1 << 64) - 1, (1 << 128) - 1
@@ -119,6 +129,7 @@ class _Remembered:
     """Encoded forms of what comes again and again, for one redactor."""
 
     heads: dict[str, bytes] = field(default_factory=dict)
+    harmless: dict[str, bytes] = field(default_factory=dict)
     pairs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     names: dict[str, bytes] = field(default_factory=dict)
     owners: dict[int, tuple[object, bytes]] = field(default_factory=dict)
@@ -178,11 +189,14 @@ class SpanEncoder:
     def _grouped(self, spans: Sequence[ReadableSpan], encode: Callable[[ReadableSpan], bytes]) -> bytes:
         resources: dict[bytes, dict[bytes, list[bytes]]] = {}
         group: list[bytes] = []
-        resource, scope = _NOTHING, _NOTHING
+        resource, scope, state = _NOTHING, _NOTHING, _NOTHING
         for span in spans:
-            if span.resource is not resource or span.instrumentation_scope is not scope:
+            # Spans that share what they share also share resource and scope.
+            known = type(span) is Span and span._st is state and span._over is None
+            if not known and (span.resource is not resource or span.instrumentation_scope is not scope):
                 resource, scope = span.resource, span.instrumentation_scope
                 group = resources.setdefault(self._resource(resource), {}).setdefault(self._scope(scope), [])
+                state = span._st if type(span) is Span and span._over is None else _NOTHING
             encoded = encode(span)
             group += (_SPAN, varint(len(encoded)), encoded)
         return b"".join(
@@ -309,15 +323,49 @@ class SpanEncoder:
 
     def _attributes(self, tag: bytes, attributes: Mapping[str, object] | None) -> list[bytes]:
         parts: list[bytes] = []
-        if attributes:
-            known = self._remembered.pairs
-            for key, value in attributes.items():
-                if type(value) is str and len(value) <= _SHORT:
-                    pair = known.get((key, value)) or self._short(key, value)
+        if not attributes:
+            return parts
+        pairs, heads = self._remembered.pairs, self._remembered.harmless
+        texts = self._texts_if_clean(attributes)
+        for key, value in attributes.items():
+            kind = type(value)
+            if kind is str:
+                if len(value) <= _SHORT:  # type: ignore[arg-type]
+                    pair = pairs.get((key, value)) or self._short(key, value)  # type: ignore[arg-type]
+                elif (text := texts.get(key)) is not None and (head := heads.get(key) or self._harmless(key)):
+                    pair = text_pair(head, text)
                 else:
                     pair = self._pair(key, value)
-                parts += (tag, pair)
+            elif kind in _SCALARS and (head := heads.get(key) or self._harmless(key)):
+                pair = number_pair(head, value)  # type: ignore[arg-type]
+            else:
+                pair = self._pair(key, value)
+            parts += (tag, pair)
         return parts
+
+    def _texts_if_clean(self, attributes: Mapping[str, object]) -> Mapping[str, bytes]:
+        """Return the long texts among *attributes*, encoded, if they may go as they are; else nothing.
+
+        All of them are searched for secrets together, which costs little more than one of them alone.
+        """
+        longest = self._limits.longest_value >> 2
+        texts = {
+            key: utf8(value)
+            for key, value in attributes.items()
+            if type(value) is str and _SHORT < len(value) <= longest
+        }
+        if not texts or self._redactor is None or self._redactor.finds_nothing(tuple(texts.values())):
+            return texts
+        return _NO_TEXTS
+
+    def _harmless(self, key: str) -> bytes | None:
+        """Return the head of a key under which numbers, and texts without signs of secrets, may go as they are."""
+        redactor = self._redactor
+        if type(key) is not str or (redactor is not None and (redactor.sees_everything or redactor.is_secret_key(key))):
+            return None
+        head = self._remembered.heads.get(key) or self._head(key)
+        _remember(self._remembered.harmless, key, head)
+        return head
 
     def _whole_mapping(self, span: ReadableSpan) -> list[bytes]:
         """All attributes of a span from the one mapping of them, and how many were dropped."""
@@ -352,7 +400,7 @@ class SpanEncoder:
         if self._event_types is not None and EVENT_TYPE not in statics.keys and EVENT_TYPE not in dynamic:
             declared = _NO_STATICS if span._site is None else span._site.statics
             dynamic = {**dynamic, **self._event_types.additions(span._name, {**declared, **dynamic})}
-        return [statics.encoded, *self._attributes(_ATTRIBUTE, captured), *self._attributes(_ATTRIBUTE, dynamic)]
+        return [statics.encoded, *self._attributes(_ATTRIBUTE, {**captured, **dynamic} if captured else dynamic)]
 
     def _statics(self, span: Span) -> _Statics:
         site, identity = span._site, span._st.identity
@@ -385,13 +433,7 @@ class SpanEncoder:
         if self._redactor is not None:
             value = self._redactor.attribute(key, value)
         head = self._remembered.heads.get(key) or self._head(key)
-        if type(value) is not str:
-            return delimited(head + delimited(any_value(value)))
-        text = utf8(value)
-        size = varint(len(text))
-        body_size = varint(1 + len(size) + len(text))
-        whole = len(head) + len(body_size) + 1 + len(size) + len(text)
-        return b"".join((varint(whole), head, body_size, _STRING, size, text))
+        return text_pair(head, utf8(value)) if type(value) is str else delimited(head + delimited(any_value(value)))
 
     def _structured(self, key: str, value: object) -> bytes:
         body = any_value(value)

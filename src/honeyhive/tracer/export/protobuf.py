@@ -23,7 +23,8 @@ from typing import Any, Final
 from honeyhive.utils.capture import capture
 from honeyhive.utils.render import render
 
-__all__ = ["DEEPEST", "any_value", "delimited", "fixed64", "key_value", "name_text", "utf8", "varint"]
+__all__ = ["DEEPEST", "any_value", "delimited", "fixed64", "key_value", "name_text", "number_pair", "text_pair",
+           "utf8", "varint"]  # fmt: skip
 
 DEEPEST = 24
 """Levels of nested values that are written; below, values become text.
@@ -58,6 +59,23 @@ def _spell_varint(number: int) -> bytes:
 
 
 _SMALL = tuple(map(_spell_varint, range(_SMALL_ENOUGH)))
+_SHORT_SIZES = _SMALL[: _SEVEN_BITS + 1]
+
+
+def text_pair(head: bytes, text: bytes) -> bytes:
+    """Spell a ``KeyValue`` whose value is *text*, delimited; *head* is its key and the tag of its value."""
+    size = varint(len(text))
+    inner = 1 + len(size) + len(text)
+    body = varint(inner)
+    return b"".join((varint(len(head) + len(body) + inner), head, body, _STRING, size, text))
+
+
+def number_pair(head: bytes, number: float) -> bytes:
+    """Spell a ``KeyValue`` whose value is a number or a truth value, delimited, as `text_pair` does for text."""
+    body = _EXACTLY[type(number)](number)
+    if len(body) > _SEVEN_BITS:  # an integer of hundreds of digits is text
+        return delimited(head + delimited(body))
+    return varint(len(head) + 1 + len(body)) + head + _SHORT_SIZES[len(body)] + body
 
 
 def varint(number: int) -> bytes:

@@ -21,7 +21,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from honeyhive.tracer.export.encode import EncodeLimits, SpanEncoder, encode_span, encode_spans
-from honeyhive.utils.redact import Redactor
+from honeyhive.utils.redact import REDACTED, Redactor
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
@@ -302,6 +302,25 @@ def test_a_secret_is_nowhere_in_the_bytes(fields: dict[str, object]) -> None:
 
     assert SECRET.encode() not in encoded
     assert b"short" not in encoded
+
+
+@pytest.mark.parametrize("key, value", [("api_key", 12345678), ("pin", 12345678), ("password", "x" * 99)])
+def test_a_secret_key_hides_numbers_and_harmless_texts_each_time(key: str, value: object) -> None:
+    encoder = SpanEncoder(Redactor(keys=["pin"]))
+
+    first, second = (shown(parsed(encoder.span(span_with({key: value, "n": 1, "long": "y" * 99})))) for _ in range(2))
+
+    assert {key: REDACTED, "n": 1, "long": "y" * 99} == first == second
+
+
+def test_a_mask_sees_every_value_also_harmless_ones() -> None:
+    seen: list[object] = []
+    encoder = SpanEncoder(Redactor(mask=lambda key, value: seen.append(value) or "masked"))
+
+    attributes = shown(parsed(encoder.span(span_with({"n": 1, "flag": True, "long": "y" * 99}))))
+
+    assert [1, True, "y" * 99] == seen
+    assert {"masked"} == set(attributes.values())
 
 
 def test_a_secret_is_cut_first_and_redacted_second() -> None:
