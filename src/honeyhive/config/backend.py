@@ -55,8 +55,13 @@ def choose_backend(settings: Settings, environ: Mapping[str, str]) -> Backend:
         return Backend(BackendKind.NONE, settings.server_url or "", key=key)
     headers = dict(settings.otlp_headers or {})
     if key:
-        base = settings.server_url or DEFAULT_SERVER_URL
         own = {"authorization": f"Bearer {key}", "x-source": settings.source}
+        if settings.otlp_endpoint and not settings.server_url:
+            # Whoever names an address for spans has not asked for anything to go to the default service.
+            return Backend(
+                BackendKind.OTLP, "", settings.otlp_endpoint, settings.otlp_protocol, key, {**own, **headers}
+            )
+        base = settings.server_url or DEFAULT_SERVER_URL
         traces = settings.otlp_endpoint or f"{base}/opentelemetry/v1/traces"
         return Backend(BackendKind.HONEYHIVE, base, traces, settings.otlp_protocol, key, {**own, **headers})
     endpoint = settings.otlp_endpoint or _otel_endpoint(environ, settings.otlp_protocol)

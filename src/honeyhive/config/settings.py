@@ -167,7 +167,11 @@ class Settings:
     strict: bool = setting(False, "bad values raise instead of being reported", "HH_STRICT")
     test_mode: bool = setting(False, "no disk, no network", "HH_TEST_MODE")
     verbose: bool = setting(False, "log what the tracer does", "HH_VERBOSE")
-    console: bool | None = setting(None, "print each finished trace as a tree to stderr; by default at a terminal, with the local backend", "HH_CONSOLE")
+    console: bool | None = setting(
+        None,
+        "print each finished trace as a tree to stderr; by default at a terminal, with the local backend",
+        "HH_CONSOLE",
+    )
     set_global: bool = setting(False, "become OpenTelemetry's global tracer provider", "HH_SET_GLOBAL")
     instrumentors: Sequence[Any] = setting((), "OpenTelemetry instrumentors to attach to this tracer")
 

@@ -34,6 +34,13 @@ def test_the_first_that_applies_is_chosen(keywords: Any, environ: Any, kind: Bac
     assert (kind, url) == (backend.kind, backend.traces_url)
 
 
+def test_an_address_for_spans_alone_never_brings_in_the_default_service() -> None:
+    backend = chosen({"api_key": "k", "otlp_endpoint": "http://own/v1/traces"})
+
+    assert ("", "http://own/v1/traces", False) == (backend.base_url, backend.traces_url, backend.speaks_rest)
+    assert "Bearer k" == backend.headers["authorization"]
+
+
 def test_the_key_travels_in_a_header_and_shows_nowhere() -> None:
     backend = chosen({"api_key": "very-secret", "ingestion_api_key": "write-only"})
 
