@@ -198,6 +198,15 @@ def weight(session: nox.Session) -> None:
     session.run("python", "benchmarks/weight.py", "server")
 
 
+@nox.session(python=MAIN)
+def soak(session: nox.Session) -> None:
+    """Trace for five minutes against a backend that fails in every way; in CI only."""
+    if not os.environ.get("CI"):
+        session.skip("takes five minutes; runs where CI is set")
+    install(session, "-e", ".[all]", *group("tests"))
+    run_pytest(session, "-m", "soak", "tests/integration/soak", *session.posargs)
+
+
 # Sessions on request
 
 
