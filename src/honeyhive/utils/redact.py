@@ -21,6 +21,7 @@ from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from honeyhive.exceptions import ConfigurationError
+from honeyhive.utils.fork import Renewable, renew_after_fork
 from honeyhive.utils.guard import guard
 from honeyhive.utils.masking import Mask, MaskError, MaskRunner
 from honeyhive.utils.render import json_text
@@ -147,6 +148,7 @@ class Redactor:
         self._mask = None if mask is None else MaskRunner(mask)
         self._counts: Counter[str] = Counter()
         self.is_secret_key = lru_cache(maxsize=4_096)(self._is_secret_key)
+        self._gives_away = lru_cache(maxsize=4_096)(self._may_be_secret)
 
     def attribute(self, key: str, value: object) -> Any:
         """Return the value to keep for an attribute: a scalar, a text (JSON or not) or a sequence of these.
@@ -174,7 +176,7 @@ class Redactor:
         if self.sees_everything:
             return False
         with guard("redact"):
-            return _signs(self._key_words).search(_TEXT_END.join(texts)) is None
+            return not self._has_sign(_TEXT_END.join(texts))
         return False
 
     def text(self, text: str) -> str:
@@ -239,9 +241,36 @@ class Redactor:
     def _is_suspicious(self, text: str) -> bool:
         if len(text) < _SHORTEST_SECRET:
             return False
-        if _signs(self._key_words).search(text.encode(errors="replace")) is not None:
+        if self._has_sign(text.encode(errors="replace")):
             return True
-        return any(pattern.search(text) is not None for pattern in self._own_patterns)
+        return any(_patterns.compiled(own).search(text) is not None for own in self._own_patterns)
+
+    def _has_sign(self, data: bytes) -> bool:
+        """Tell whether something in *data* looks like a secret, or like a pair whose key names one.
+
+        Counts of tokens stand in every model's answer, so harmless keys are passed over here, where it is cheap.
+        """
+        signs, match = _signs(self._key_words), None
+        for _ in range(_MAX_HITS):
+            # The next sign may begin within this one.
+            match = signs.search(data) if match is None else signs.search(data, match.start() + 1)
+            if match is None:
+                return False
+            start = match.start()
+            quote = data.rfind(b'"', max(0, start - _MAX_KEY), start) + 1
+            if self._gives_away(data[quote or max(0, start - 64) : start], match.group()):
+                return True
+        return True
+
+    def _may_be_secret(self, before: bytes, sign: bytes) -> bool:
+        """Judge a sign by itself and by what stands before it: the rest of its key, up to a quote if there is one."""
+        pair = _pairs(self._key_words)[1].match(sign)
+        if pair is None:
+            return True
+        key = sign[: pair.end()]
+        return self.is_secret_key(
+            _key_around(before + key, 0, len(before), len(before) + len(key))
+        ) or self.is_secret_key((before + key).decode(errors="replace"))
 
     def _scrub(self, text: str) -> str:
         """Redact text as text, until nothing more is found: one replacement may uncover another."""
@@ -268,7 +297,7 @@ class Redactor:
         data = _replace_all((*_FORMS, _CUT_URL) if is_cut else _FORMS, self._scrub_pairs(data))
         text = data.decode()
         for own in self._own_patterns:
-            text, hits = own.subn(REDACTED, text)
+            text, hits = _patterns.compiled(own).subn(REDACTED, text)
             _check_budget(hits)
         return text
 
@@ -341,20 +370,53 @@ def _parsed(text: str) -> dict[str, object] | list[object] | None:
     return plain if isinstance(plain, dict | list) else None
 
 
-def _own_pattern(pattern: str) -> Pattern:
-    engine, error = _engine()
+def _own_pattern(pattern: str) -> str:
     try:
-        compiled = engine(pattern)
-    except error as problem:
+        compiled = _patterns.compiled(pattern)
+    except _engine()[1] as problem:
         raise ConfigurationError(f"redaction pattern {pattern!r} is not valid: {problem}; use RE2 syntax") from problem
     if compiled.search("") is not None:
         raise ConfigurationError(f"redaction pattern {pattern!r} matches the empty text; make it match the secret only")
-    return compiled
+    return pattern
+
+
+class _Patterns(Renewable):
+    """All compiled patterns, each made at first use.
+
+    In a forked child they are made anew. Those of RE2 have locks inside, and a thread of
+    the parent may have held one while it forked: whoever used it in the child would wait
+    for ever. The old ones are kept, for to destroy them is to use them.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str | bytes, Pattern] = {}
+        self._left_behind: list[object] = []
+        self._life = 0
+        renew_after_fork(self)
+
+    def compiled(self, pattern: str | bytes) -> Pattern:
+        """Return *pattern* compiled: for text if it is a text, else for bytes."""
+        found = self._made.get(pattern)
+        if found is None:
+            found = self._made[pattern] = _engine(self._life)[0](pattern)
+        return found
+
+    def renew(self) -> None:
+        self._left_behind.append(self._made)
+        self._made = {}
+        self._life += 1
+
+
+_patterns: Final = _Patterns()
 
 
 @cache
-def _engine() -> tuple[Callable[[Any], Pattern], type[Exception]]:
-    """Return how to compile patterns: with RE2, or with ``re`` on platforms that have no RE2."""
+def _engine(life: int = 0) -> tuple[Callable[[Any], Pattern], type[Exception]]:
+    """Return how to compile patterns: with RE2, or with ``re`` on platforms that have no RE2.
+
+    RE2's module hands out what it compiled before for equal patterns and options. So the
+    options differ, by a few bytes of memory, from one *life* of the process to the next.
+    """
     try:
         import re2  # type: ignore[import-untyped]
     except ImportError:
@@ -362,22 +424,36 @@ def _engine() -> tuple[Callable[[Any], Pattern], type[Exception]]:
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True  # without captures, a match costs one pass of the automaton
+    options.max_mem += life
     return lambda pattern: re2.compile(pattern, options), re2.error
 
 
 @cache
+def _in_bytes(pattern: str) -> bytes:
+    return pattern.encode()
+
+
 def _compiled(pattern: str) -> Pattern:
-    return _engine()[0](pattern.encode())
+    return _patterns.compiled(_in_bytes(pattern))
 
 
-@lru_cache(maxsize=16)
 def _pairs(key_words: str) -> tuple[Pattern, Pattern]:
-    key = f"(?i)(?:{key_words}){_PAIR_END}"
-    return _compiled(f"{key}{_PAIR_VALUE}"), _compiled(key)
+    pair, key = _pair_patterns(key_words)
+    return _patterns.compiled(pair), _patterns.compiled(key)
 
 
 @lru_cache(maxsize=16)
+def _pair_patterns(key_words: str) -> tuple[bytes, bytes]:
+    key = f"(?i)(?:{key_words}){_PAIR_END}"
+    return f"{key}{_PAIR_VALUE}".encode(), key.encode()
+
+
 def _signs(key_words: str) -> Pattern:
     """Return one pattern that finds any sign of any secret, for the first pass over every text."""
+    return _patterns.compiled(_signs_pattern(key_words))
+
+
+@lru_cache(maxsize=16)
+def _signs_pattern(key_words: str) -> bytes:
     forms = "|".join(f"(?:{form.pattern})" for form in (*_LONG_FORMS, *_FORMS, _CUT_URL))
-    return _compiled(f"(?i:(?:{key_words}){_PAIR_END})|{forms.replace('$', _END)}")
+    return f"(?i:(?:{key_words}){_PAIR_END})|{forms.replace('$', _END)}".encode()

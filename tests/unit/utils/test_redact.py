@@ -262,6 +262,27 @@ def test_where_nothing_is_found_in_texts_together_no_text_would_change(texts: li
     assert not clean or texts == [redactor.attribute("note", text) for text in texts]
 
 
+def test_counts_of_tokens_are_no_sign_of_a_secret():
+    usage = {"input_tokens": 5, "usage": {"max_tokens": 7, "completion_tokens_details": {"reasoning_tokens": 0}}}
+
+    assert redactor.finds_nothing([json.dumps(usage).encode(), b"total_tokens: 5", b'{\\"prompt_tokens\\": 1}'])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"input_tokens": 5, "token": "LEAK"}',
+        "max_tokens: 5, api_key=LEAKLEAK",
+        f"max_tokens-sk-{LEAK}:",
+        "read the input token=LEAKLEAK",
+        '{"my password for input tokens": "LEAK"}',
+    ],
+)
+def test_a_secret_beside_counts_of_tokens_is_found(text: str):
+    assert not redactor.finds_nothing([text.encode()])
+    assert "LEAK" not in redactor.attribute("note", text)
+
+
 @pytest.mark.parametrize("own", [Redactor(patterns=["^LEAK$"]), Redactor(mask=lambda key, value: value)])
 def test_own_patterns_and_masks_see_each_text_for_itself(own: Redactor):
     assert own.sees_everything
@@ -282,3 +303,34 @@ print(json.dumps([redactor.text(text) for text in json.load(sys.stdin)]))
     )
 
     assert [redactor.text(text) for text in TEXTS] == json.loads(answer.stdout)
+
+
+def test_a_forked_child_redacts_though_a_thread_of_its_parent_was_at_it():
+    code = """
+import os, random, signal, string, threading
+from honeyhive.utils.redact import Redactor
+redactor = Redactor(patterns=[r"CUST-[0-9]{6}"])
+stop = threading.Event()
+def redact_on():
+    while not stop.is_set():
+        text = "".join(random.choices(string.printable, k=20_000))
+        redactor.text(text + "password=hidden1")
+threads = [threading.Thread(target=redact_on) for _ in range(2)]
+for thread in threads: thread.start()
+failed = 0
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        found = redactor.text("CUST-123456 and password=hidden2 of " + "".join(random.choices(string.printable, k=5_000)))
+        os._exit("hidden2" in found or "123456" in found)
+    failed += os.waitpid(child, 0)[1] != 0
+    if failed: break
+stop.set()
+for thread in threads: thread.join()
+assert not failed
+"""
+
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (0, "") == (answer.returncode, answer.stderr)
