@@ -61,8 +61,6 @@ def show(backend: LocalBackend, model_address: str) -> None:
 
     say("Its trace\n")
     trace = backend.wait_for_trace(besides=earlier)
-    session = backend.get(f"/v1/events/{trace['session_id']}")
-    print(f"session {session['event_name']}")
     print(backend.command("traces", "show", trace["trace_id"]).rstrip())
 
     say("The same in a browser\n")

@@ -16,6 +16,7 @@ from honeyhive.exceptions import HoneyHiveError
 from honeyhive.tracer.export.destination import Destination
 from honeyhive.tracer.export.leftovers import DestinationSpool, give_up, look, send_leftovers, spool_folder
 from honeyhive.tracer.export.worker import http_transport
+from honeyhive.utils import wording
 
 __all__ = ["spool"]
 
@@ -69,10 +70,13 @@ def verify() -> None:
         for segment in each.segments:
             damage = segment.corruption
             if damage.records:
-                click.echo(f"{each.id}/{segment.name}: {damage.records} damaged places, {damage.bytes} bytes")
+                click.echo(
+                    f"{each.id}/{segment.name}: {wording.counted(damage.records, 'damaged place')}, {damage.bytes} bytes"
+                )
     damaged = sum(each.corruption.records for each in spools)
     waiting = sum(each.waiting for each in spools)
-    click.echo(f"{waiting} spans wait; {f'{damaged} places are damaged' if damaged else 'nothing is damaged'}.")
+    found = wording.counted(damaged, "place") if damaged else "nothing"
+    click.echo(f"{wording.counted(waiting, 'span')} waiting, {found} damaged.")
     raise SystemExit(1 if damaged else 0)
 
 
@@ -97,11 +101,13 @@ def send(timeout_s: float, source: str | None) -> None:
     finally:
         transport.close()
     left = _named(look(spool_folder(settings)), waiting.id, must_exist=False)
-    click.echo(f"{done.delivered} spans sent, {left.orphaned} left.")
+    click.echo(f"{wording.counted(done.delivered, 'span')} sent, {left.orphaned} left.")
     for reason, count in done.dropped.items():
-        click.echo(f"{count} spans dropped: {reason}.")
+        click.echo(f"{wording.counted(count, 'span')} dropped: {reason}.")
     if left.waiting > left.orphaned:
-        click.echo(f"{left.waiting - left.orphaned} spans belong to running processes, which send them themselves.")
+        click.echo(
+            f"{wording.counted(left.waiting - left.orphaned, 'span')} held by running processes, which send them themselves."
+        )
     if left.orphaned and destination.is_local:
         click.echo("They appear when the backend starts: honeyhive serve")
     raise SystemExit(1 if left.orphaned else 0)
@@ -120,13 +126,15 @@ def purge(destination: str | None, yes: bool) -> None:
     for each in chosen:
         dead = [segment for segment in each.segments if not segment.owner_alive]
         size = sum(segment.bytes for segment in dead)
-        click.echo(f"{each.id}: {each.orphaned} spans in {len(dead)} segments, {size} bytes")
+        click.echo(
+            f"{each.id}: {wording.counted(each.orphaned, 'span')} in {wording.counted(len(dead), 'segment')}, {size} bytes"
+        )
     if not chosen:
         click.echo("There is nothing to delete.")
         return
     if not yes:
         click.confirm("Delete them for good?", abort=True)
-    click.echo(f"{sum(give_up(root, each.id) for each in chosen)} spans deleted.")
+    click.echo(f"{wording.counted(sum(give_up(root, each.id) for each in chosen), 'span')} deleted.")
 
 
 def _settings() -> Settings:

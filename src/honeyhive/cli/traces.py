@@ -98,13 +98,15 @@ def list_(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything that was captured.")
 @_with_queries
 def show(queries: Queries, trace_id: str, as_json: bool) -> None:
-    """Show one trace as a tree: type, name, duration, model, tokens, error."""
+    """Show one trace as a tree under its session: type, name, duration, model, tokens, error."""
     trace = queries.trace(trace_id.lower(), with_details=as_json)
     if trace is None:
         raise click.ClickException(f"There is no trace {visible(trace_id, one_line=True)}.")
     if as_json:
         click.echo(json.dumps(trace, indent=2))
         return
+    if trace["session_id"] is not None:
+        click.echo(" ".join(filter(None, ("session", _shown(trace["session_name"]), _shown(trace["session_id"])))))
     spans = trace["span_list"]
     for line in tree_lines(spans if isinstance(spans, list) else []):
         click.echo(line)

@@ -107,6 +107,8 @@ class Queries:
     def trace(self, trace_id: str, *, with_details: bool = True) -> Json | None:
         """Return one trace: its summary, and its spans parents first, each with its depth and its children.
 
+        `session_name` is what the session was called when it began, or nothing.
+
         The tree is given as a list because one as deep as programs make them can be nested in JSON, but not read again.
 
         Args:
@@ -114,7 +116,7 @@ class Queries:
             with_details: Whether the spans come with their payloads.
         """
         with self._reading() as connection:
-            found = connection.execute("SELECT * FROM traces WHERE trace_id = ?", (trace_id,)).fetchone()
+            found = connection.execute(_TRACE_WITH_SESSION, (trace_id,)).fetchone()
             if found is None:
                 return None
             query = _TRACE_SPANS if with_details else _TRACE_SPANS_BARE
@@ -211,6 +213,11 @@ class Queries:
     def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
         return reading(self._path, longest_s=self._longest_s)
 
+
+_TRACE_WITH_SESSION: Final = (
+    "SELECT traces.*, sessions.name AS session_name"
+    " FROM traces LEFT JOIN sessions USING (session_id) WHERE traces.trace_id = ?"
+)
 
 # A trace's own spans, and the events that were sent over REST for one of them.
 _TRACE_SPANS_BARE: Final = f"""

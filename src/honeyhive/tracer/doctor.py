@@ -18,6 +18,7 @@ from honeyhive.config import Backend, BackendKind, Resolved, choose_backend, res
 from honeyhive.config.show import BARE_NAMES, unknown_variables
 from honeyhive.exceptions import APIConnectionError, JournalError
 from honeyhive.models.wire import ServerFile, server_file_path, spool_root
+from honeyhive.utils import wording
 
 if TYPE_CHECKING:
     from honeyhive.api.transport import Reply
@@ -29,6 +30,14 @@ Ask = Callable[[str, Mapping[str, str]], "Reply"]
 
 _OTHER_SDKS: Final = ("ddtrace", "langfuse", "logfire", "traceloop-sdk", "arize-phoenix-otel", "opik", "weave")
 _INSTRUMENTORS: Final = ("openinference-instrumentation-", "opentelemetry-instrumentation-")
+_MENDS_SERVICE: Final = (
+    "check HH_API_URL, the network and its proxies; until then spans are kept",
+    "set HH_API_KEY to a key of this service",
+)
+_MENDS_OTLP: Final = (
+    "check OTEL_EXPORTER_OTLP_ENDPOINT, the network and its proxies; until then spans are kept",
+    "set OTEL_EXPORTER_OTLP_HEADERS to what this backend asks for",
+)
 _NOT_INSTRUMENTORS: Final = ("openinference-instrumentation-utils",)
 
 
@@ -112,7 +121,8 @@ def check_backend(backend: Backend, ask: Ask) -> Iterator[Finding]:
         return
     if not backend.key and backend.kind is BackendKind.HONEYHIVE:
         yield Finding(Level.HINT, "key", "no API key is set", "set HH_API_KEY")
-    yield from _answer_of(ask, backend.traces_url, backend.headers, "set HH_API_KEY to a key of this service")
+    mend_address, mend_key = _MENDS_SERVICE if backend.kind is BackendKind.HONEYHIVE else _MENDS_OTLP
+    yield from _answer_of(ask, backend.traces_url, backend.headers, mend_address, mend_key)
 
 
 def _check_local(ask: Ask) -> Iterator[Finding]:
@@ -129,18 +139,18 @@ def _check_local(ask: Ask) -> Iterator[Finding]:
         )
         return
     headers = {"authorization": f"Bearer {token}"}
-    yield from _answer_of(ask, f"{found.address}/v1/traces", headers, start)
+    yield from _answer_of(ask, f"{found.address}/v1/traces", headers, start, start)
 
 
-def _answer_of(ask: Ask, url: str, headers: Mapping[str, str], fix: str) -> Iterator[Finding]:
+def _answer_of(ask: Ask, url: str, headers: Mapping[str, str], mend_address: str, mend_key: str) -> Iterator[Finding]:
     """Say what the backend answers to an export request without spans."""
     try:
         status = ask(url, headers).status
     except APIConnectionError as error:
-        yield Finding(Level.FAULT, "backend", f"{url} cannot be reached: {error}", fix)
+        yield Finding(Level.FAULT, "backend", f"{url} cannot be reached: {error}", mend_address)
         return
     if status in {401, 403}:
-        yield Finding(Level.FAULT, "key", f"{url} refuses the key ({status})", fix)
+        yield Finding(Level.FAULT, "key", f"{url} refuses the key ({status})", mend_key)
     elif status == 404:
         yield Finding(Level.FAULT, "backend", f"{url} does not take traces (404)", "check the address")
     elif status >= 300 and status != 400:
@@ -171,7 +181,10 @@ def check_spool(resolved: Resolved, backend: Backend) -> Iterator[Finding]:
         yield Finding(Level.FAULT, "journal", f"{nearest} cannot be written", "set HH_SPOOL_DIR to a folder of yours")
     elif waiting:
         yield Finding(
-            Level.HINT, "journal", f"{waiting} spans wait in {folder}", "they are sent when the backend takes them"
+            Level.HINT,
+            "journal",
+            f"{wording.counted(waiting, 'span')} waiting in {folder}",
+            "sent when the backend takes spans",
         )
     else:
         yield Finding(Level.OK, "journal", f"{folder} can be used, nothing waits there")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-__all__ = ["cost", "count", "duration", "moment", "tokens"]
+__all__ = ["cost", "count", "counted", "duration", "moment", "tokens"]
 
 _HOUR_S: Final = 3_600
 
@@ -40,6 +40,11 @@ def moment(nanoseconds: int) -> str:
 def count(number: int | None) -> str:
     """Say how many: ``1,234``."""
     return "" if number is None else f"{number:,}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Say how many of what: ``1 span``, ``1,234 spans``."""
+    return f"{number:,} {thing if number == 1 else f'{thing}s'}"
 
 
 def tokens(tokens_in: int | None, tokens_out: int | None) -> str:

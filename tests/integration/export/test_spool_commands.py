@@ -25,6 +25,7 @@ def root(tmp_path, monkeypatch):
 def current(root, collector, monkeypatch):
     """Configure the collector, and name its spool."""
     monkeypatch.setenv("HH_API_KEY", "hh_new")
+    monkeypatch.setenv("HH_API_URL", collector.url)
     monkeypatch.setenv("HH_OTLP_ENDPOINT", collector.url)
     return destination_id(collector.url, "hh_new")
 
@@ -86,7 +87,7 @@ def test_damage_is_found_and_makes_the_command_fail(current, root, leave):
     done = honeyhive("verify")
 
     assert done.exit_code == 1
-    assert "1 damaged places" in done.output
+    assert "1 damaged place," in done.output
 
 
 def test_what_is_whole_is_said_to_be_whole(current, leave):
@@ -94,7 +95,7 @@ def test_what_is_whole_is_said_to_be_whole(current, leave):
 
     done = honeyhive("verify")
 
-    assert (done.exit_code, done.output) == (0, "1 spans wait; nothing is damaged.\n")
+    assert (done.exit_code, done.output) == (0, "1 span waiting, nothing damaged.\n")
 
 
 def test_what_waits_is_sent_and_gone(current, root, leave, collector):
@@ -117,7 +118,7 @@ def test_new_credentials_send_what_waits_for_the_old_ones(root, leave, collector
 
     done = honeyhive("send", "--from", old[:8])
 
-    assert (done.exit_code, done.output) == (0, "1 spans sent, 0 left.\n")
+    assert (done.exit_code, done.output) == (0, "1 span sent, 0 left.\n")
     assert dict(collector.delivered) == {"a": 1}
     assert collector.exchanges[-1].handler.headers["x-api-key"] == "new"
     assert "authorization" not in collector.exchanges[-1].handler.headers
@@ -136,7 +137,7 @@ def test_segments_of_living_processes_are_left_to_them(current, leave, collector
     done = honeyhive("send")
 
     assert done.exit_code == 0
-    assert "1 spans belong to running processes" in done.output
+    assert "1 span held by running processes" in done.output
     assert not collector.delivered
 
 
@@ -168,7 +169,7 @@ def test_purge_asks_says_what_goes_and_leaves_the_living(current, root, leave):
     done = honeyhive("purge", "--yes")
 
     assert refused.exit_code == 1
-    assert f"{current}: 2 spans in 1 segments" in refused.output
+    assert f"{current}: 2 spans in 1 segment," in refused.output
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "2 spans deleted.")
     assert [row["destination"] for row in json.loads(honeyhive("ls", "--json").output)] == ["f" * 32]
 
@@ -184,5 +185,5 @@ def test_the_line_at_exit_says_how_spans_get_on(run, collector):
     program = run(local)
 
     assert program.code == 0
-    assert "1 spans kept in" in program.errors
+    assert "1 span kept in" in program.errors
     assert "they appear when the backend starts (`honeyhive serve`)" in program.errors

@@ -65,6 +65,7 @@ def test_a_trace_is_drawn_as_a_tree(run: Run, recorded: Callable[..., None]) -> 
     result = run("traces", "show", "aa")
 
     assert result.output.splitlines() == [
+        "session aa",
         "chain agent  2 s",
         "├─ model ask  150 ms  m-1  7 → 2 tokens",
         "│  └─ tool inner  100 ms",

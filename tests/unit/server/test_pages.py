@@ -100,6 +100,21 @@ def test_a_payload_is_inert_wherever_it_stands(
     assert visible(payload) in page.text
 
 
+def test_a_session_is_shown_by_its_name_and_the_beginning_of_its_id(
+    page_of: Callable[..., Parsed],
+    make_span: MakeSpan,
+    records: Callable[..., list[Record]],
+    project: Callable[[list[Record]], None],
+) -> None:
+    session_id = "0123456789abcdef"
+    project(records(("POST", "/session/start", {"session": {"session_id": session_id, "session_name": "tea"}})))
+
+    page = page_of(make_span(1, attributes={"honeyhive.session_id": session_id}))
+
+    assert "tea 01234567" in page.text
+    assert ("href", f"/sessions/{session_id}") in page.attributes
+
+
 @given(st.text())
 def test_text_comes_back_out_of_the_markup_as_it_went_in(text: str) -> None:
     page = Parsed(element("p", text, title=text))

@@ -46,6 +46,24 @@ def test_pages_hold_every_trace_once_newest_first(
     assert seen == [f"{n:032x}" for n in range(23, 0, -1)]
 
 
+def test_a_trace_knows_the_name_of_its_session(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
+) -> None:
+    project(
+        records(
+            ("POST", "/session/start", {"session": {"session_id": "s", "session_name": "tea", "start_time": 1}}),
+            [make_span(1, trace_id=1, attributes={"honeyhive.session_id": "s"}), make_span(1, trace_id=2)],
+        )
+    )
+
+    named, alone = queries.trace(f"{1:032x}"), queries.trace(f"{2:032x}")
+
+    assert named is not None
+    assert (named["session_id"], named["session_name"]) == ("s", "tea")
+    assert alone is not None
+    assert (alone["session_id"], alone["session_name"]) == (None, None)
+
+
 def test_traces_are_filtered_by_project_session_and_errors(
     records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
 ) -> None:

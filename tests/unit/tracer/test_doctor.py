@@ -59,13 +59,22 @@ def test_each_refusal_is_told_for_what_it_is(status: int, subject: str) -> None:
     assert [subject] == faults(findings)
 
 
-def test_an_address_where_nobody_is_shows_the_reason() -> None:
+@pytest.mark.parametrize(
+    "environ, setting",
+    [
+        ({"HH_API_KEY": "k"}, "HH_API_URL"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ],
+)
+def test_an_address_where_nobody_is_shows_the_reason_and_what_to_check(environ: dict[str, str], setting: str) -> None:
     def refuse(_url: str, _headers: Mapping[str, str]) -> Answer:
         raise APIConnectionError("refused")
 
-    findings = list(examine({"HH_API_KEY": "k"}, ask=refuse))  # type: ignore[arg-type]
+    (fault,) = [each for each in examine(environ, ask=refuse) if each.level is Level.FAULT]  # type: ignore[arg-type]
 
-    assert any("refused" in finding.text for finding in findings)
+    assert "refused" in fault.text
+    assert setting in fault.fix
+    assert "KEY" not in fault.fix
 
 
 @pytest.mark.parametrize(

@@ -80,12 +80,16 @@ def _heading(trace: Json) -> Markup:
                 ("Tokens in → out", in_words),
                 ("Cost", cost),
                 ("Project", _text(trace["project"])),
-                ("Session", a(str(session)[:8], href=layout.link_to("sessions", session)) if session else None),
+                ("Session", a(_session_label(trace), href=layout.link_to("sessions", session)) if session else None),
                 ("Trace id", code(str(trace["trace_id"]))),
             ]
         ),
         class_="heading",
     )
+
+
+def _session_label(trace: Json) -> str:
+    return " ".join(filter(None, (_text(trace["session_name"]), str(trace["session_id"])[:8])))
 
 
 def _rows(trace: Json, spans: Sequence[Json], chosen: Json | None, first_row: int) -> Markup:

@@ -36,6 +36,7 @@ from honeyhive.tracer.export.sender import HttpSender, LocalSender, Muted, Sende
 from honeyhive.tracer.export.spool import Storage
 from honeyhive.tracer.export.statistics import FlushResult, Statistics
 from honeyhive.tracer.export.storage import DiskStorage, MemoryStorage
+from honeyhive.utils import wording
 from honeyhive.utils.clock import Clock, SystemClock
 from honeyhive.utils.fork import Renewable, renew_after_fork
 from honeyhive.utils.guard import guard
@@ -463,9 +464,10 @@ class Worker(Renewable):
         totals = self.statistics()
         with guard("write a log line"):
             for (place, then), spans in self._kept().items():
-                _logger.warning("honeyhive: %d spans kept in %s; %s.", spans, place, then)
+                _logger.warning("honeyhive: %s kept in %s; %s.", wording.counted(spans, "span"), place, then)
             if totals.lost or totals.in_memory:
-                _logger.warning("honeyhive: %d spans were lost in this process.", totals.lost + totals.in_memory)
+                lost = wording.counted(totals.lost + totals.in_memory, "span")
+                _logger.warning("honeyhive: %s lost in this process.", lost)
 
     def _kept(self) -> Mapping[tuple[str, str], int]:
         """How many spans are on disk, by where that is and how they get on from there."""
