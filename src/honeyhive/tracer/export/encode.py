@@ -73,7 +73,6 @@ _RESOURCE_ATTRIBUTE, _SCOPE_NAME, _SCOPE_VERSION, _SCOPE_ATTRIBUTE = b"\x0a", b"
 _KINDS: Final = {kind: _KIND + varint(kind.value + 1) for kind in SpanKind}
 _UNSET_STATUS: Final = _STATUS + b"\x00"
 _NO_STATICS: Final[Mapping[str, object]] = {}
-_NO_TEXTS: Final[Mapping[str, bytes]] = {}
 _NOTHING: Final[Any] = object()
 _INTERNAL_KIND: Final = _KINDS[SpanKind.INTERNAL]
 _MASK_64, _MASK_128 = (1 << 64) - 1, (1 << 128) - 1
@@ -325,14 +324,18 @@ class SpanEncoder:
         parts: list[bytes] = []
         if not attributes:
             return parts
-        pairs, heads = self._remembered.pairs, self._remembered.harmless
-        texts = self._texts_if_clean(attributes)
+        pairs, heads, longest = self._remembered.pairs, self._remembered.harmless, self._limits.longest_value >> 2
+        texts: list[bytes] = []
+        unsure: list[tuple[int, str, str]] = []
         for key, value in attributes.items():
             kind = type(value)
             if kind is str:
                 if len(value) <= _SHORT:  # type: ignore[arg-type]
                     pair = pairs.get((key, value)) or self._short(key, value)  # type: ignore[arg-type]
-                elif (text := texts.get(key)) is not None and (head := heads.get(key) or self._harmless(key)):
+                elif len(value) <= longest and (head := heads.get(key) or self._harmless(key)):  # type: ignore[arg-type]
+                    text = utf8(value)  # type: ignore[arg-type]
+                    texts.append(text)
+                    unsure.append((len(parts) + 1, key, value))  # type: ignore[arg-type]
                     pair = text_pair(head, text)
                 else:
                     pair = self._pair(key, value)
@@ -341,22 +344,11 @@ class SpanEncoder:
             else:
                 pair = self._pair(key, value)
             parts += (tag, pair)
+        # Texts are searched for secrets together, which costs little more than one of them alone.
+        if texts and self._redactor is not None and not self._redactor.finds_nothing(texts):
+            for place, key, value in unsure:
+                parts[place] = self._pair(key, value)
         return parts
-
-    def _texts_if_clean(self, attributes: Mapping[str, object]) -> Mapping[str, bytes]:
-        """Return the long texts among *attributes*, encoded, if they may go as they are; else nothing.
-
-        All of them are searched for secrets together, which costs little more than one of them alone.
-        """
-        longest = self._limits.longest_value >> 2
-        texts = {
-            key: utf8(value)
-            for key, value in attributes.items()
-            if type(value) is str and _SHORT < len(value) <= longest
-        }
-        if not texts or self._redactor is None or self._redactor.finds_nothing(tuple(texts.values())):
-            return texts
-        return _NO_TEXTS
 
     def _harmless(self, key: str) -> bytes | None:
         """Return the head of a key under which numbers, and texts without signs of secrets, may go as they are."""

@@ -36,7 +36,8 @@ takes three of them, and a span's attribute starts at six.
 _LOWEST_INT, _HIGHEST_INT = -(1 << 63), (1 << 63) - 1
 _SEVEN_BITS, _MORE = 0x7F, 0x80
 _TWO_BYTES_HOLD = 1 << 14
-_SMALL_ENOUGH = 1024
+_SMALL_ENOUGH = 4096
+_LONGEST_NUMBER = 11
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _STRING, _INT, _DOUBLE, _ARRAY, _KVLIST, _BYTES = b"\x0a", b"\x18", b"\x21", b"\x2a", b"\x32", b"\x3a"
 _TRUE, _FALSE = b"\x10\x01", b"\x10\x00"
@@ -59,23 +60,24 @@ def _spell_varint(number: int) -> bytes:
 
 
 _SMALL = tuple(map(_spell_varint, range(_SMALL_ENOUGH)))
-_SHORT_SIZES = _SMALL[: _SEVEN_BITS + 1]
 
 
 def text_pair(head: bytes, text: bytes) -> bytes:
     """Spell a ``KeyValue`` whose value is *text*, delimited; *head* is its key and the tag of its value."""
-    size = varint(len(text))
-    inner = 1 + len(size) + len(text)
-    body = varint(inner)
-    return b"".join((varint(len(head) + len(body) + inner), head, body, _STRING, size, text))
+    length = len(text)
+    size = _SMALL[length] if length < _SMALL_ENOUGH else _spell_varint(length)
+    length += 1 + len(size)
+    body = _SMALL[length] if length < _SMALL_ENOUGH else _spell_varint(length)
+    length += len(head) + len(body)
+    return b"".join((varint(length), head, body, _STRING, size, text))
 
 
 def number_pair(head: bytes, number: float) -> bytes:
     """Spell a ``KeyValue`` whose value is a number or a truth value, delimited, as `text_pair` does for text."""
     body = _EXACTLY[type(number)](number)
-    if len(body) > _SEVEN_BITS:  # an integer of hundreds of digits is text
+    if len(body) > _LONGEST_NUMBER:  # an integer beyond 64 bits is text
         return delimited(head + delimited(body))
-    return varint(len(head) + 1 + len(body)) + head + _SHORT_SIZES[len(body)] + body
+    return varint(len(head) + 1 + len(body)) + head + _SMALL[len(body)] + body
 
 
 def varint(number: int) -> bytes:
