@@ -7,6 +7,7 @@ import os
 import click
 
 from honeyhive.tracer.doctor import Level, examine
+from honeyhive.utils import wording
 
 __all__ = ["doctor"]
 
@@ -22,5 +23,9 @@ def doctor() -> None:
         if finding.fix and finding.level is not Level.OK:
             click.echo(f"       -> {finding.fix}")
     faults = sum(finding.level is Level.FAULT for finding in findings)
-    click.echo("\nNothing stands in the way of your traces." if not faults else f"\n{faults} thing(s) to mend.")
+    click.echo(
+        "\nNothing stands in the way of your traces."
+        if not faults
+        else f"\n{wording.counted(faults, 'thing')} to mend."
+    )
     raise SystemExit(1 if faults else 0)

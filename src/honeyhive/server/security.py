@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.models.wire import BACKEND_HEADER, BACKEND_HEADER_VALUE
+from honeyhive.utils import wording
 
 __all__ = ["Access", "Gate", "TokenRefusals", "load_token", "read_token"]
 
@@ -96,7 +97,7 @@ class TokenRefusals:
         """Count one; log the 1st, 10th, 100th, ..."""
         self._count += 1
         if self._count == 10 ** (len(str(self._count)) - 1):
-            _logger.warning("%d request(s) without a valid token were refused so far.", self._count)
+            _logger.warning("%s without a valid token refused so far.", wording.counted(self._count, "request"))
 
 
 class Gate:

@@ -57,7 +57,7 @@ def test_a_hanging_backend_does_not_keep_a_program_from_ending(run, collector):
 
     assert program.code == 0
     assert program.took_s < 15, "five seconds are promised"
-    assert "1 spans kept" in program.errors
+    assert "1 span kept" in program.errors
 
 
 def test_spans_that_end_while_the_program_ends_are_delivered(run, collector):

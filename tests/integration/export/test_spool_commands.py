@@ -186,4 +186,4 @@ def test_the_line_at_exit_says_how_spans_get_on(run, collector):
 
     assert program.code == 0
     assert "1 span kept in" in program.errors
-    assert "they appear when the backend starts (`honeyhive serve`)" in program.errors
+    assert "to be seen when the backend starts (`honeyhive serve`)" in program.errors

@@ -234,8 +234,8 @@ class Pipeline(Intake):
     def leaves_by(self) -> str:
         """What has to happen for the spans that wait there to get on, for people."""
         if self.destination.is_local:
-            return "they appear when the backend starts (`honeyhive serve`)"
-        return "they are sent at next start or with `honeyhive spool send`"
+            return "to be seen when the backend starts (`honeyhive serve`)"
+        return "to be sent at the next start, or by `honeyhive spool send`"
 
     @property
     def _full_for(self) -> DropReason:

@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from honeyhive.tracer.export.statistics import DELIBERATE
+from honeyhive.utils import wording
 from honeyhive.utils.clock import Clock
 from honeyhive.utils.guard import guard
 
@@ -87,8 +88,8 @@ class Reporter:
         if self._out_since is None:
             return
         lasted_s, self._out_since = self._clock.monotonic() - self._out_since, None
-        _warn("honeyhive delivers to %s again after %.0f s; the first request took %d spans.",
-              self._where, lasted_s, delivered - self._delivered_before)  # fmt: skip
+        _warn("honeyhive delivers to %s again after %.0f s; the first request took %s.",
+              self._where, lasted_s, wording.counted(delivered - self._delivered_before, "span"))  # fmt: skip
 
     def diskless(self, reason: str) -> None:
         """Warn that spans are in memory only; once, until the disk was usable again."""

@@ -49,7 +49,7 @@ def test_an_outage_and_its_end_are_one_line_each(delivery, put, backend, clock, 
 
     assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
         "honeyhive cannot deliver to https://collector.example/v1/traces",
-        "honeyhive delivers to https://collector.example/v1/traces again after 8 s; the first request took 1 spans.",
+        "honeyhive delivers to https://collector.example/v1/traces again after 8 s; the first request took 1 span.",
     ]
 
 
