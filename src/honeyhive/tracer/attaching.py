@@ -27,9 +27,7 @@ _HTTP_INSTRUMENTORS: Mapping[str, str] = {
 def attach(tracer: Any, settings: Settings) -> None:
     """Do what *settings* ask: global provider, instrumentors, HTTP tracing, continuing a trace, taking logs along."""
     if settings.set_global:
-        from opentelemetry import trace as otel_trace
-
-        otel_trace.set_tracer_provider(tracer.provider)
+        _make_global(tracer)
     if settings.instrumentors:
         attach_instrumentors(tracer.provider, settings.instrumentors)
     if not settings.disable_http_tracing:
@@ -41,6 +39,20 @@ def attach(tracer: Any, settings: Settings) -> None:
         from honeyhive.tracer.logs import capture_logs
 
         capture_logs(tracer, redactor_of(settings))
+
+
+def _make_global(tracer: Any) -> None:
+    from opentelemetry import trace as otel_trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    present = otel_trace.get_tracer_provider()
+    if isinstance(present, TracerProvider):
+        _logger.warning(
+            "honeyhive: OpenTelemetry has a global tracer provider already, which stays; to get its spans too, "
+            "give it a HoneyHiveSpanProcessor(tracer_instance=tracer)."
+        )
+        return
+    otel_trace.set_tracer_provider(tracer.provider)
 
 
 def attach_instrumentors(provider: object, instrumentors: Any) -> int:
