@@ -7,6 +7,11 @@ import textwrap
 
 import pytest
 
+
+def names(prefix: str, count: int) -> dict[str, int]:
+    return {f"{prefix} {number}": 1 for number in range(count)}
+
+
 PREFORK = """
     # A server as gunicorn is one: it loads the application first, then forks workers, takes requests from one
     # listening socket, and lets a worker go after a few of them, by the back door.
@@ -161,7 +166,10 @@ def test_a_fork_of_a_fork_and_a_fork_from_a_thread_own_their_spans(run, collecto
                 os._exit(0 if tracer.flush(8_000) and balanced() else 1)
             assert os.waitpid(child, 0)[1] == 0
         work("root")
-        child_of("child", lambda: child_of("grandchild", lambda: child_of("great-grandchild")))
+        def family(depth):
+            if depth < 6:
+                child_of(f"generation {depth}", lambda: family(depth + 1))
+        family(0)
         thread = threading.Thread(target=child_of, args=("of a thread",))
         thread.start()
         thread.join()
@@ -169,8 +177,7 @@ def test_a_fork_of_a_fork_and_a_fork_from_a_thread_own_their_spans(run, collecto
     """)
 
     assert (program.code, program.errors) == (0, "")
-    names = ("root", "child", "grandchild", "great-grandchild", "of a thread")
-    assert dict.fromkeys(names, 1) == dict(collector.delivered)
+    assert {"root": 1, "of a thread": 1, **names("generation", 6)} == dict(collector.delivered)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks amid running threads")

@@ -1,6 +1,7 @@
 """No secret leaves: by key, by form, in values, names, messages, URLs and JSON inside text."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from honeyhive.exceptions import ConfigurationError
+from honeyhive.utils import redact
 from honeyhive.utils.capture import CaptureLimits, capture
 from honeyhive.utils.redact import MASKING_FAILED, REDACTED, Redactor
 from honeyhive.utils.render import render
@@ -305,32 +307,14 @@ print(json.dumps([redactor.text(text) for text in json.load(sys.stdin)]))
     assert [redactor.text(text) for text in TEXTS] == json.loads(answer.stdout)
 
 
-def test_a_forked_child_redacts_though_a_thread_of_its_parent_was_at_it():
-    code = """
-import os, random, signal, string, threading
-from honeyhive.utils.redact import Redactor
-redactor = Redactor(patterns=[r"CUST-[0-9]{6}"])
-stop = threading.Event()
-def redact_on():
-    while not stop.is_set():
-        text = "".join(random.choices(string.printable, k=20_000))
-        redactor.text(text + "password=hidden1")
-threads = [threading.Thread(target=redact_on) for _ in range(2)]
-for thread in threads: thread.start()
-failed = 0
-for _ in range(40):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_forked_child_has_patterns_of_its_own():
+    """A thread of the parent may have held one of the locks inside; tests/integration/lifecycle forks amid that."""
+    inherited = redact._compiled("x+")
+
     child = os.fork()
     if child == 0:
-        signal.alarm(5)
-        found = redactor.text("CUST-123456 and password=hidden2 of " + "".join(random.choices(string.printable, k=5_000)))
-        os._exit("hidden2" in found or "123456" in found)
-    failed += os.waitpid(child, 0)[1] != 0
-    if failed: break
-stop.set()
-for thread in threads: thread.join()
-assert not failed
-"""
+        os._exit(redact._compiled("x+") is inherited)
 
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-
-    assert (0, "") == (answer.returncode, answer.stderr)
+    assert 0 == os.waitpid(child, 0)[1]
+    assert redact._compiled("x+") is inherited
