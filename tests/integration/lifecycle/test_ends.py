@@ -100,6 +100,7 @@ def test_a_clock_that_jumps_changes_no_duration_and_stops_no_timer(run, collecto
     assert all(0 < span.end_time_unix_nano - span.start_time_unix_nano < 10**10 for span in spans)
 
 
+@pytest.mark.fault
 def test_what_one_key_or_address_left_is_never_sent_to_another(run, collector, answering):
     collector.behave = answering(503)
     run("init(key='hh_old'); work('old'); time.sleep(SPOOLED_S); os._exit(0)")
@@ -216,6 +217,7 @@ def test_where_no_thread_can_be_started_a_flush_sends(run, collector):
     assert {**names("span", 20), "at exit": 1} == dict(collector.delivered)
 
 
+@pytest.mark.fault
 def test_a_spool_over_its_bound_refuses_the_newest_and_counts_them(run, collector, answering):
     collector.behave = answering(503)
 

@@ -36,6 +36,7 @@ def test_spans_of_many_tracers_never_meet_and_threads_do_not_multiply(run, colle
     assert {f"tracer {number}": 30 for number in range(50)} == dict(collector.delivered)
 
 
+@pytest.mark.fault
 def test_spans_never_ended_and_tracers_let_go_give_their_memory_back(run):
     program = run("""
         import gc, tracemalloc, weakref

@@ -130,6 +130,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", NAMES)
 def test_tracing_works_without_a_private_name(name: str) -> None:
     code = f"NAME = {name!r}.encode()\n{RENAMING}\n{PROGRAM}"
