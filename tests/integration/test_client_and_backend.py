@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
 
 from honeyhive.api import HoneyHive
 
@@ -30,6 +34,24 @@ def test_what_the_client_writes_it_finds_again(client, eventually):
     assert {event.event_id, *batch.event_ids} <= set(by_id)
     assert by_id[event.event_id].feedback == {"rating": 5}
     assert by_id[event.event_id].outputs == {"a": 2}
+
+
+@pytest.mark.usefixtures("client")
+def test_the_page_about_events_is_true(eventually):
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "events.md"
+    document = Sybil(parsers=[PythonCodeBlockParser()], pattern=page.name, path=str(page.parent)).parse(page)
+
+    for example in document.examples():
+        example.evaluate()
+
+    client, session = document.namespace["client"], document.namespace["session"]
+    (event,) = eventually(lambda: client.events.get_by_session_id(session.session_id).events)
+    assert (event.event_name, event.inputs, event.duration) == (
+        "look up",
+        {"query": "bees"},
+        pytest.approx(12.5, abs=0.001),
+    )
+    client.close()
 
 
 def _whole(found):
