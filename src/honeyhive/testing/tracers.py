@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from opentelemetry.context import Context
+
 from honeyhive.testing.exporter import MemoryExporter
 from honeyhive.tracer import HoneyHiveTracer, get_default_tracer, set_default_tracer
+from honeyhive.tracer.context import attach, detach
 
 __all__ = ["SpanCapture", "TestableTracer", "TracerFactory"]
 
@@ -79,8 +82,11 @@ class SpanCapture(MemoryExporter):
         before = get_default_tracer()
         capture = cls(**settings)
         set_default_tracer(capture.tracer)
+        # A session that earlier code has left open would take the spans to its own tracer.
+        token = attach(Context())
         try:
             yield capture
         finally:
+            detach(token)
             capture.tracer.shutdown()
             set_default_tracer(before)

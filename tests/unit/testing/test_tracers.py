@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextvars import copy_context
 
 import pytest
 
@@ -121,3 +122,19 @@ def test_the_user_s_error_is_seen_by_message() -> None:
     assert [("ValueError", "theirs")] == [(error.type, error.message) for error in recorded.exceptions]
     assert ("error", "theirs") == (recorded.status, recorded.error)
     assert "fail [tool] !! theirs" == capture.tree()
+
+
+def test_a_session_that_earlier_code_left_open_captures_nothing_away() -> None:
+    @trace(event_name="work")
+    def work() -> None:
+        pass
+
+    def scenario() -> list[str]:
+        TracerFactory.create_basic_tracer().create_session("left open")
+        with SpanCapture.running() as capture:
+            work()
+        return [span.name for span in capture.spans]
+
+    names = copy_context().run(scenario)
+
+    assert names == ["work"]
