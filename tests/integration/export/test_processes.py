@@ -75,6 +75,23 @@ def test_spans_that_end_while_the_program_ends_are_delivered(run, collector):
     assert dict(collector.delivered) == {"in time": 1, "late": 1}
 
 
+def test_daemon_threads_that_trace_while_the_program_ends_do_not_abort_it(run):
+    program = run("""
+        import threading, time
+
+        def flood():
+            while True:
+                work("password=secret-of-nobody " * 500)
+
+        for _ in range(2):
+            threading.Thread(target=flood, daemon=True).start()
+        time.sleep(0.5)
+    """)
+
+    assert program.code == 0
+    assert "terminate" not in program.errors
+
+
 def test_a_first_span_that_ends_while_the_program_ends_is_delivered(run, collector):
     program = run("""
         import atexit

@@ -15,7 +15,9 @@ tracer = sampled.get_tracer("program")
 
 
 def test_what_is_undecided_when_the_program_ends_is_delivered(run, collector):
-    program = run(TAIL.format(age=60, delay=5) + "root = tracer.start_as_current_span('root')\nroot.__enter__()\nwork('a')")
+    program = run(
+        TAIL.format(age=60, delay=5) + "root = tracer.start_as_current_span('root')\nroot.__enter__()\nwork('a')"
+    )
 
     assert (program.code, program.errors) == (0, "")
     assert dict(collector.delivered) == {"a": 1}

@@ -15,7 +15,7 @@ from honeyhive.models.wire import RecordKind, spool_root
 from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.delivery import Delivery, DeliveryLimits
 from honeyhive.tracer.export.destination import Destination
-from honeyhive.tracer.export.intake import Goal, Intake, Parcel, Staff, weigh
+from honeyhive.tracer.export.intake import Goal, Intake, Parcel, Staff, is_export_thread, weigh
 from honeyhive.tracer.export.reporting import Reporter, client_report, losses_since
 from honeyhive.tracer.export.sender import Sender
 from honeyhive.tracer.export.spool import OwnShelf, Spool, Storage
@@ -135,6 +135,7 @@ class Pipeline(Intake):
         self._begin()
 
     def _begin(self) -> None:
+        self._is_cut_short = False
         self.drains_begun = 0
         self.drains_done = 0
         self._appended = 0
@@ -269,9 +270,13 @@ class Pipeline(Intake):
             self._draining.release()
         self._after_progress()
 
+    def cut_short(self) -> None:
+        """Let a drain on a thread of the export end with its next slice."""
+        self._is_cut_short = True
+
     def _drain(self) -> None:
         todo = len(self._queue)
-        while todo > 0:
+        while todo > 0 and not (self._is_cut_short and is_export_thread()):
             todo -= self._drain_slice(todo)
             self._clock.sleep(_YIELD_S)
         if not self._queue and not self.spool.memory_bytes:

@@ -57,6 +57,7 @@ _MOST_SENDERS_FOR_UNPROVEN = 3
 _EXIT_MILLIS = 4_500.0
 _EXIT_AGAIN_MILLIS = 500.0
 _LATE_BUDGET_S = 2.0
+_DISMISS_S = 5.0
 _START_AGAIN_S = 1.0
 
 
@@ -208,7 +209,10 @@ class Worker(Renewable):
     def wake(self) -> None:
         """Have the queues drained, within 20 ms; starts the threads with the first record."""
         if self._late:
-            self._serve_late()
+            # Of the threads that are left only this one outlives what it does now: the others end wherever they
+            # are when the interpreter goes, and inside native code that would abort the process.
+            if threading.current_thread() is threading.main_thread():
+                self._serve_late()
             return
         self.asleep = False
         if self._start():
@@ -436,7 +440,17 @@ class Worker(Renewable):
         self._sync_now.set()
         with self._counter:
             self._counter.notify_all()
+        self._dismiss_spooler()
+        self.asleep = True
         self._hang_up()
+
+    def _dismiss_spooler(self) -> None:
+        """Wait a moment for the spooler: a thread inside native code when the interpreter goes may abort the process."""
+        for outlet in self.outlets:
+            outlet.cut_short()
+        for thread in self._threads:
+            if thread.name == f"{THREAD_PREFIX}spool" and thread is not threading.current_thread():
+                thread.join(_DISMISS_S)
 
     def _hang_up(self) -> None:
         """Close the connections unless one is in use; whoever sends after that opens new ones."""
@@ -449,14 +463,14 @@ class Worker(Renewable):
                 transport.close()
 
     def _serve_late(self) -> None:
-        """Keep, and if this is the main thread send, spans that end after `exit`: within two seconds altogether."""
+        """Keep and send spans that end after `exit` in the main thread: within two seconds altogether."""
         started = self._clock.monotonic()
         left_s = self._late_budget_s
         with guard("keep a late span"):
             for outlet in self.outlets:
                 outlet.release()
                 outlet.drain(wait_s=max(0.01, min(left_s, 0.1)))
-            if left_s > 0 and threading.current_thread() is threading.main_thread():
+            if left_s > 0:
                 self.flush(self.outlets, left_s * 1000, give_up=True)
         self._late_budget_s -= self._clock.monotonic() - started
 
