@@ -157,26 +157,26 @@ def test_nothing_grows_and_nothing_is_lost(collector: Any, tmp_path: Path) -> No
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
     stop = threading.Event()
-    program = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, str(script), collector.url, str(SECONDS)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
         text=True,
-    )
-    assert program.stdin is not None
-    assert program.stdout is not None
-    weather = threading.Thread(target=lambda: [moods.next(8, stop) for _ in range(SECONDS // 16)], daemon=True)
-    weather.start()
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        weather = threading.Thread(target=lambda: [moods.next(8, stop) for _ in range(SECONDS // 16)], daemon=True)
+        weather.start()
 
-    samples: list[dict[str, Any]] = []
-    while len(samples) < SECONDS // 2 - 2 and (line := program.stdout.readline()):
-        samples.append(json.loads(line))
-    weather.join(40)
-    program.stdin.write("\n")
-    program.stdin.flush()
-    samples += [json.loads(line) for line in program.stdout]
-    assert 0 == program.wait(90)
+        samples: list[dict[str, Any]] = []
+        while len(samples) < SECONDS // 2 - 2 and (line := program.stdout.readline()):
+            samples.append(json.loads(line))
+        weather.join(40)
+        program.stdin.write("\n")
+        program.stdin.flush()
+        samples += [json.loads(line) for line in program.stdout]
+        assert 0 == program.wait(90)
 
     settled = samples[min(SETTLED_S, len(samples) // 3) // 2 :]
     final = samples[-1]

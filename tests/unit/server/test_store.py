@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ Project = Callable[[list[Record]], None]
 
 
 def contents(index: Path) -> dict[str, list[tuple[object, ...]]]:
-    with sqlite3.connect(index) as connection:
+    with closing(sqlite3.connect(index)) as connection:
         tables = ("spans", "traces", "sessions", "amendments", "session_starts", "dead_letters", "projected")
         return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}  # noqa: S608
 

@@ -10,6 +10,7 @@ from honeyhive.server.pages.html import Child, Markup, div, fragment, li, pre, s
 __all__ = ["conversation", "is_conversation", "value"]
 
 _LONGEST = 200_000
+_DEEPEST = 100
 
 
 def value(content: object) -> Markup:
@@ -90,10 +91,25 @@ def _block(content: object) -> Markup:
 
 
 def _pretty(content: object) -> str:
-    try:
-        return json.dumps(content, ensure_ascii=False, indent=2)
-    except RecursionError:
+    if _is_deep(content):
         return "(nests too deep to be shown)"
+    return json.dumps(content, ensure_ascii=False, indent=2)
+
+
+def _is_deep(content: object) -> bool:
+    """Whether *content* nests deeper than a page can indent."""
+    level = [content]
+    for _ in range(_DEEPEST):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(item.values())
+            elif isinstance(item, list | tuple):
+                below.extend(item)
+        if not below:
+            return False
+        level = below
+    return True
 
 
 def _cut(text: str) -> Child:
