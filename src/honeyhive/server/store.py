@@ -383,25 +383,26 @@ def reading(path: Path, *, longest_s: float) -> Iterator[sqlite3.Connection]:
 def _open(path: Path) -> sqlite3.Connection:
     """Open *path* for writing; put a damaged file aside, replace one of another schema."""
     if path.exists():
+        connection = sqlite3.connect(path, isolation_level=None)
         try:
-            connection = _connect(path)
+            _prepare(connection)
             if connection.execute("PRAGMA user_version").fetchone()[0] == _SCHEMA_VERSION and _is_sound(connection):
                 return connection
+        except sqlite3.DatabaseError:
+            connection.close()
+            _put_aside(path)
+        else:
             connection.close()
             _remove(path)
-        except sqlite3.DatabaseError:
-            _put_aside(path)
     return _create(path)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
+def _prepare(connection: sqlite3.Connection) -> None:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
     # The journal is the truth and is synced before any answer: a commit lost here is projected again.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA busy_timeout = 10000")
-    return connection
 
 
 def _is_sound(connection: sqlite3.Connection) -> bool:
@@ -412,7 +413,8 @@ def _is_sound(connection: sqlite3.Connection) -> bool:
 
 def _create(path: Path) -> sqlite3.Connection:
     path.touch(mode=0o600)
-    connection = _connect(path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    _prepare(connection)
     connection.executescript(files(__package__).joinpath("schema.sql").read_text("utf-8"))
     connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     return connection

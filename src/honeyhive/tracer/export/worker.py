@@ -210,8 +210,9 @@ class Worker(Renewable):
         """Have the queues drained, within 20 ms; starts the threads with the first record."""
         if self._late:
             # Of the threads that are left only this one outlives what it does now: the others end wherever they
-            # are when the interpreter goes, and inside native code that would abort the process.
-            if threading.current_thread() is threading.main_thread():
+            # are when the interpreter goes, and inside native code that would abort the process. What ends while
+            # the interpreter is taken down, a forgotten generator's span, finds nothing left to work with.
+            if threading.current_thread() is threading.main_thread() and not sys.is_finalizing():
                 self._serve_late()
             return
         self.asleep = False
