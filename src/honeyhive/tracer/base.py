@@ -20,7 +20,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
 
-from honeyhive.config import Backend, BackendKind, Settings, TracerSettings, choose_backend, resolve
 from honeyhive.tracer.attributes import identity_statics
 from honeyhive.tracer.components import Components, NoOutbox
 from honeyhive.tracer.interfaces import (
@@ -40,7 +39,7 @@ from honeyhive.utils.ids import new_session_id
 
 if TYPE_CHECKING:
     from honeyhive.api import HoneyHive
-    from honeyhive.config import Resolved
+    from honeyhive.config import Backend, Resolved, Settings, TracerSettings
     from honeyhive.config.models import BaseHoneyHiveConfig
 
 __all__ = ["HoneyHiveTracerBase"]
@@ -81,6 +80,8 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
         components: Components | None = None,
         **settings: Unpack[TracerSettings],
     ) -> None:
+        from honeyhive.config import choose_backend, resolve
+
         configs, keywords = _sorted_out(positional, dict(settings))
         resolved = resolve(keywords, os.environ, configs=(*configs, session_config, evaluation_config, config))
         _report(resolved)
@@ -312,6 +313,8 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
 
     def __getattr__(self, name: str) -> Any:
         """Read a setting: ``tracer.project``, ``tracer.source``, ``tracer.run_id``, ..."""
+        from honeyhive.config import Settings
+
         resolved = self.__dict__.get("_resolved")
         wanted = {"project_name": "project", "source_environment": "source", "is_test_mode": "test_mode"}.get(
             name, name
@@ -376,6 +379,8 @@ def _identity_of(settings: Settings) -> Identity:
 
 def _wants_console(settings: Settings, backend: Backend) -> bool:
     """Traces are printed when asked for, and by default for a person who tries things out at a terminal."""
+    from honeyhive.config import BackendKind
+
     if settings.console is not None:
         return settings.console
     return backend.kind is BackendKind.LOCAL and sys.stderr is not None and sys.stderr.isatty()

@@ -120,7 +120,7 @@ def test_losses_are_told_once_a_minute(make_pipeline, make_spans, clock, caplog)
 def test_bytes_in_memory_count_as_held_until_they_are_delivered(make_pipeline, make_spans, storage, backend, clock):
     storage.failure = JournalError("no disk")
     backend.is_there = False
-    spans = make_spans(*"abcdefgh")
+    spans = make_spans(*"abcdefgh" * 8)
     pipeline = make_pipeline(max_queue_bytes=4 * weigh(spans[0]))
 
     for span in spans:
