@@ -58,6 +58,7 @@ _EXIT_MILLIS = 4_500.0
 _EXIT_AGAIN_MILLIS = 500.0
 _LATE_BUDGET_S = 2.0
 _DISMISS_S = 5.0
+_LAST_WORDS_S = 0.2
 _START_AGAIN_S = 1.0
 
 
@@ -429,6 +430,9 @@ class Worker(Renewable):
         self._exiting = True
         if self._running or any(outlet.has_spans_queued for outlet in self.outlets):
             self.flush(self.outlets, _EXIT_MILLIS, give_up=True)
+            with self._counter:
+                # A sender may still be busy with what follows from the last answer.
+                self._counter.wait_for(lambda: not self._served, _LAST_WORDS_S)
             if any(outlet.has_queued for outlet in self.outlets):
                 # Something came with the last answer: a report of what got lost, perhaps.
                 self.flush(self.outlets, _EXIT_AGAIN_MILLIS, give_up=True)
