@@ -19,7 +19,7 @@ print(f"{span.get_span_context().trace_id:032x}")
 """
 
 
-def test_lines_and_losses_of_a_program_are_shown(server: Any) -> None:
+def test_lines_and_losses_of_a_program_are_shown(server: Any, eventually: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=os.environ, capture_output=True, text=True, timeout=25, check=True
     )
@@ -27,7 +27,8 @@ def test_lines_and_losses_of_a_program_are_shown(server: Any) -> None:
 
     with server.client() as client:
         logs = client.get(f"/v1/traces/{trace_id}/logs", params={"wait": 1}).json()["logs"]
-        reports = client.get("/v1/client-reports", params={"wait": 1}).json()["client_reports"]
+        # What a program could not say any more before it ended waits in its journal, which the backend adopts.
+        reports = eventually(lambda: client.get("/v1/client-reports", params={"wait": 1}).json()["client_reports"])
         page = client.get(f"/traces/{trace_id}").text
         traces = client.get("/traces").text
 
