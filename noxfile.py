@@ -136,7 +136,7 @@ def layers(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def docs(session: nox.Session) -> None:
     """Build the pages strictly and run their code."""
-    install(session, "-e", ".[all]", *group("docs", "tests", "examples"))
+    install(session, "-e", ".[all]", *group("docs", "tests", "examples", "frameworks"))
     site = Path(session.create_tmp(), "site")
     session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site), env={"NO_MKDOCS_2_WARNING": "true"})
     run_pytest(session, "tests/docs")
@@ -145,7 +145,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def tests(session: nox.Session) -> None:
     """Run the unit, integration and example tests, and hold the coverage."""
-    install(session, "-e", ".[all]", *group("tests", "examples"))
+    install(session, "-e", ".[all]", *group("tests", "examples", "frameworks"))
     if session.posargs:
         run_pytest(session, *session.posargs)
         return
