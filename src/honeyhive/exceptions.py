@@ -5,6 +5,7 @@
     HoneyHiveError
     ├── ConfigurationError            a setting is unknown, mistyped or unusable
     │   └── MissingApiKeyError        a call needs a key that was not given (also a ValueError)
+    ├── CircuitOpenError              not even tried: what it calls has failed too often just now
     ├── APIError                      a HoneyHive service could not do what was asked
     │   ├── APIConnectionError        no answer: refused, reset, DNS, TLS
     │   │   └── APITimeoutError       no answer in time
@@ -12,7 +13,7 @@
     │   ├── NotFoundError             404
     │   ├── InvalidRequestError       400, 409 or 422
     │   ├── RateLimitError            429; ``retry_after_s`` says when to come back
-    │   └── CircuitOpenError          not even tried: the service has failed too often just now
+    │   └── APICircuitOpenError       not even tried: the service has failed too often (also a CircuitOpenError)
     └── JournalError                  a journal on disk cannot do what was asked
         ├── JournalFullError          the byte cap or the disk is reached
         ├── JournalUnsafeError        the directory may be read or replaced by others
@@ -24,6 +25,7 @@ No error carries an API key, in its message or in its attributes.
 from __future__ import annotations
 
 __all__ = [
+    "APICircuitOpenError",
     "APIConnectionError",
     "APIError",
     "APITimeoutError",
@@ -60,6 +62,18 @@ class MissingApiKeyError(ConfigurationError, ValueError):
     def __init__(self, message: str, *, key_kind: str = "project") -> None:
         super().__init__(message)
         self.key_kind = key_kind
+
+
+class CircuitOpenError(HoneyHiveError):
+    """A call was not made: the circuit breaker around it is open.
+
+    Attributes:
+        retry_after_s: Seconds until a call is let through again.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class APIError(HoneyHiveError):
@@ -129,7 +143,7 @@ class RateLimitError(APIError):
         )
 
 
-class CircuitOpenError(APIError):
+class APICircuitOpenError(APIError, CircuitOpenError):
     """The call was not tried: the circuit breaker of its endpoint is open."""
 
 

@@ -1,4 +1,4 @@
-"""What a type checker knows of the client and of retry. Checked by mypy and pyright, never run."""
+"""What a type checker knows of the client. Checked by mypy and pyright, never run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import assert_type
 
 from honeyhive.api import HoneyHive
 from honeyhive.models import EventExportResponse, EventFilter, FilterOperator, PostEventResponse
-from honeyhive.resilience import RetryPolicy, retry
+from honeyhive.resilience import RetryPolicy
 
 client = HoneyHive(api_key="key", project="typing", retry_config=RetryPolicy(max_attempts=2), strict=True)
 
@@ -23,20 +23,3 @@ async def each_has_a_twin_to_be_awaited() -> None:
     session = await client.sessions.start_async(session_name="s")
     assert_type(session.session_id, str)
     assert_type(await client.events.export_async(), EventExportResponse)
-
-
-@retry(max_attempts=3, backoff_factor=2.0, exceptions=(OSError,))
-def load(path: str) -> int:
-    return len(path)
-
-
-@retry(max_attempts=3)
-async def load_async(path: str) -> int:
-    return len(path)
-
-
-async def retry_keeps_signatures() -> None:
-    assert_type(load("x"), int)
-    assert_type(await load_async("x"), int)
-    assert_type(await retry(lambda: load_async("x"), max_attempts=3, delay=1.0), int)
-    load(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -23,9 +23,9 @@ from honeyhive.api.rate import RateLimit
 from honeyhive.api.resources import EventsAPI, SessionsAPI
 from honeyhive.api.service import ClientSettings, Secret, client_settings
 from honeyhive.api.transport import Request, Transport
-from honeyhive.exceptions import APIConnectionError, APIError, CircuitOpenError, ConfigurationError
+from honeyhive.exceptions import APICircuitOpenError, APIConnectionError, APIError, ConfigurationError
 from honeyhive.resilience.breaker import CircuitBreaker
-from honeyhive.resilience.retry import RetryPolicy
+from honeyhive.resilience.policy import RetryPolicy
 from honeyhive.utils.clock import Clock, SystemClock
 from honeyhive.utils.ids import new_session_id
 
@@ -44,7 +44,7 @@ class HoneyHive:
 
     Opens nothing before the first call. Calls that may succeed a little later (no answer, 408, 425, 429, 5xx) are
     tried again as *retry_config* says, waiting at least as long as the service asks. An operation that keeps failing
-    is not tried for half a minute (``CircuitOpenError``).
+    is not tried for half a minute (``APICircuitOpenError``).
 
     What the service and the network do wrong is handled in one of two ways. A strict client raises an ``APIError``.
     Otherwise the method returns its documented fallback, one warning tells of the outage, and ``statistics()`` counts.
@@ -229,7 +229,7 @@ class HoneyHive:
         if self._settings.test_mode:
             return call.fallback
         breaker = self._breaker(call.operation)
-        verdict: Callable[[], None] = breaker.abandoned
+        verdict: Callable[[], object] = breaker.abandoned
         try:
             self._check_usable(breaker, call.operation)
             result = yield from call.steps(self._asking(call.operation))
@@ -283,9 +283,11 @@ class HoneyHive:
         if unusable:
             raise APIConnectionError(f"{operation} was not tried: {unusable[0]}")
         if not breaker.allow():
-            raise CircuitOpenError(
+            retry_in_s = breaker.retry_in_s
+            raise APICircuitOpenError(
                 f"{operation} was not tried: it has failed {breaker.failure_count} times in a row; "
-                f"the next try is in {breaker.retry_in_s:.0f} s"
+                f"the next try is in {retry_in_s:.0f} s",
+                retry_after_s=retry_in_s,
             )
 
     def _breaker(self, operation: str) -> CircuitBreaker:
@@ -302,9 +304,9 @@ class HoneyHive:
         }
 
 
-def _verdict(breaker: CircuitBreaker, error: APIError) -> Callable[[], None]:
+def _verdict(breaker: CircuitBreaker, error: APIError) -> Callable[[], object]:
     """Return what *error* says about the service's health."""
-    if isinstance(error, CircuitOpenError):
+    if isinstance(error, APICircuitOpenError):
         return _nothing
     return breaker.failed if is_transient(error) else breaker.succeeded
 

@@ -1,11 +1,39 @@
-"""Standing failure: trying again, and knowing when to stop asking.
+"""Standing failure: trying again, giving up in time, and knowing when to stop asking.
 
-Light to import: whatever needs an event loop is loaded when it is used.
+Names are looked up on first use: the tracer's exporter stands on the policy and the breaker and must not pay for
+event loops and caches.
 """
 
 from __future__ import annotations
 
-from honeyhive.resilience.breaker import CircuitBreaker, CircuitState
-from honeyhive.resilience.retry import Attempts, RetryPolicy, retry
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = ["Attempts", "CircuitBreaker", "CircuitState", "RetryPolicy", "retry"]
+if TYPE_CHECKING:
+    from honeyhive.resilience.breaker import CircuitBreaker, CircuitState
+    from honeyhive.resilience.policy import Attempts, RetryPolicy
+    from honeyhive.resilience.retrying import retry
+    from honeyhive.resilience.timeouts import timeout
+
+__all__ = ["Attempts", "CircuitBreaker", "CircuitState", "RetryPolicy", "retry", "timeout"]
+
+_HOMES = {
+    "Attempts": "policy",
+    "CircuitBreaker": "breaker",
+    "CircuitState": "breaker",
+    "RetryPolicy": "policy",
+    "retry": "retrying",
+    "timeout": "timeouts",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'honeyhive.resilience' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"honeyhive.resilience.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,11 +14,11 @@ import pytest
 
 from honeyhive.api import HoneyHive
 from honeyhive.exceptions import (
+    APICircuitOpenError,
     APIConnectionError,
     APIError,
     APITimeoutError,
     AuthenticationError,
-    CircuitOpenError,
     ConfigurationError,
     InvalidRequestError,
     MissingApiKeyError,
@@ -380,7 +380,7 @@ class TestTryingAgain:
             with pytest.raises(APIError, match="500"):
                 client.events.list()
 
-        with pytest.raises(CircuitOpenError, match=r"failed 5 times in a row; the next try is in 30 s"):
+        with pytest.raises(APICircuitOpenError, match=r"failed 5 times in a row; the next try is in 30 s"):
             client.events.list()
 
         assert len(server.exchanges) == 5

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from honeyhive.api.answers import is_transient, payload
 from honeyhive.api.transport import Reply
-from honeyhive.exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError
+from honeyhive.exceptions import APICircuitOpenError, APIConnectionError, APIError, RateLimitError
 
 NOW_S = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
 
@@ -81,7 +81,7 @@ def test_whatever_comes_is_json_or_a_typed_error(body, status):
         (RateLimitError("x"), True),
         (APIError("x", status_code=501), False),
         (APIError("x", status_code=200), False),
-        (CircuitOpenError("x"), False),
+        (APICircuitOpenError("x"), False),
     ],
 )
 def test_what_may_pass_with_time_is_transient(error, transient):

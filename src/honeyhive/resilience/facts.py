@@ -1,0 +1,69 @@
+"""What a helper did, put on the current span; without a recording span this is one look and nothing else.
+
+The names are those of `honeyhive.models.conventions.resilience`. OpenTelemetry's API is all that is used, so the facts
+land on the spans of any tracer.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from opentelemetry.trace import Span, get_current_span
+
+from honeyhive.models.conventions import resilience as names
+from honeyhive.utils.fork import Renewable, renew_after_fork
+
+__all__ = ["add", "is_wanted", "reason_of", "tell"]
+
+_LONGEST_REASON = 200
+
+
+class _Sums(Renewable):
+    """Adds to numbers on spans, where the interface only knows how to set them."""
+
+    __slots__ = ("__weakref__", "_lock")
+
+    def __init__(self) -> None:
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        # Keeps reading a sum and writing it back one step, for threads that share a span.
+        self._lock = threading.Lock()
+
+    def add(self, span: Span, name: str, amount: float) -> float:
+        """Add *amount* to the attribute *name* and return the sum."""
+        with self._lock:
+            known = getattr(span, "attributes", None) or {}
+            total: float = known.get(name, 0) + amount
+            span.set_attribute(name, total)
+            return total
+
+
+_sums = _Sums()
+
+
+def is_wanted() -> bool:
+    """Tell whether there is a span to put facts on; for those that cost something to find out."""
+    return get_current_span().is_recording()
+
+
+def add(name: str, amount: float = 1) -> None:
+    """Add *amount* to the attribute *name* of the current span."""
+    span = get_current_span()
+    if span.is_recording():
+        _sums.add(span, name, amount)
+
+
+def tell(name: str, **facts: str | float | None) -> None:
+    """Put an event on the current span unless it has too many already; what is ``None`` is not told."""
+    span = get_current_span()
+    if span.is_recording() and _sums.add(span, names.EVENTS_SEEN, 1) <= names.MOST_EVENTS:
+        span.add_event(name, {fact: value for fact, value in facts.items() if value is not None})
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the type and the message of *error*, shortened; the type alone if its message cannot be had."""
+    kind = type(error).__name__
+    message = next((part for part in error.args if isinstance(part, str)), "")
+    return f"{kind}: {message}"[:_LONGEST_REASON] if message else kind
