@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from honeyhive.exceptions import MissingApiKeyError as MissingApiKeyError
     from honeyhive.exceptions import RateLimitError as RateLimitError
     from honeyhive.models import EventType as EventType
+    from honeyhive.models import State as State
     from honeyhive.tracer.decorators import atrace as atrace
     from honeyhive.tracer.decorators import enrich_session as enrich_session
     from honeyhive.tracer.decorators import enrich_span as enrich_span
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from honeyhive.tracer.tracer import HoneyHiveTracer as HoneyHiveTracer
     from honeyhive.utils.dotdict import DotDict as DotDict
     from honeyhive.utils.logger import get_logger as get_logger
+    from honeyhive.utils.missing import MISSING as MISSING
+    from honeyhive.utils.missing import Missing as Missing
+    from honeyhive.utils.missing import is_missing as is_missing
+    from honeyhive.utils.missing import not_missing as not_missing
 
 _HOMES = {
     "APIError": "honeyhive.exceptions",
@@ -45,8 +50,11 @@ _HOMES = {
     "HoneyHive": "honeyhive.api",
     "HoneyHiveError": "honeyhive.exceptions",
     "HoneyHiveTracer": "honeyhive.tracer.tracer",
+    "MISSING": "honeyhive.utils.missing",
+    "Missing": "honeyhive.utils.missing",
     "MissingApiKeyError": "honeyhive.exceptions",
     "RateLimitError": "honeyhive.exceptions",
+    "State": "honeyhive.models",
     "Statistics": "honeyhive.tracer.export.statistics",
     "atrace": "honeyhive.tracer.decorators",
     "enrich_session": "honeyhive.tracer.decorators",
@@ -54,6 +62,8 @@ _HOMES = {
     "flush": "honeyhive.tracer.decorators",
     "get_default_tracer": "honeyhive.tracer.registry",
     "get_logger": "honeyhive.utils.logger",
+    "is_missing": "honeyhive.utils.missing",
+    "not_missing": "honeyhive.utils.missing",
     "set_default_tracer": "honeyhive.tracer.registry",
     "statistics": "honeyhive.tracer.export.worker:process_statistics",
     "trace": "honeyhive.tracer.decorators",

@@ -14,6 +14,12 @@
     │   ├── InvalidRequestError       400, 409 or 422
     │   ├── RateLimitError            429; ``retry_after_s`` says when to come back
     │   └── APICircuitOpenError       not even tried: the service has failed too often (also a CircuitOpenError)
+    ├── StateError                    a state cannot be made of these values (also a TypeError and a ValueError)
+    │   └── FrozenStateError          a state was to be changed in place (also an AttributeError)
+    ├── ScopeError                    a scope is used in a way that cannot work (also a RuntimeError)
+    │   ├── NoScopeError              no scope is open here
+    │   ├── MissingStateError         no open scope provides a state of this type (also a LookupError)
+    │   └── TaskCancelledError        a task was awaited that ended by being cancelled
     └── JournalError                  a journal on disk cannot do what was asked
         ├── JournalFullError          the byte cap or the disk is reached
         ├── JournalUnsafeError        the directory may be read or replaced by others
@@ -32,6 +38,7 @@ __all__ = [
     "AuthenticationError",
     "CircuitOpenError",
     "ConfigurationError",
+    "FrozenStateError",
     "HoneyHiveError",
     "InvalidRequestError",
     "JournalError",
@@ -39,8 +46,13 @@ __all__ = [
     "JournalLockedError",
     "JournalUnsafeError",
     "MissingApiKeyError",
+    "MissingStateError",
+    "NoScopeError",
     "NotFoundError",
     "RateLimitError",
+    "ScopeError",
+    "StateError",
+    "TaskCancelledError",
 ]
 
 
@@ -145,6 +157,38 @@ class RateLimitError(APIError):
 
 class APICircuitOpenError(APIError, CircuitOpenError):
     """The call was not tried: the circuit breaker of its endpoint is open."""
+
+
+class StateError(HoneyHiveError, TypeError, ValueError):
+    """A state cannot be made of the values given; the message says which fields and why, and quotes no value.
+
+    Attributes:
+        fields: The names of the fields at fault, in order.
+    """
+
+    def __init__(self, message: str, *, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
+class FrozenStateError(StateError, AttributeError):
+    """A field of a state was to be set or deleted; `State.updated` makes a changed copy instead."""
+
+
+class ScopeError(HoneyHiveError, RuntimeError):
+    """A scope is entered twice, left out of order or in another task, or asked for what it cannot do."""
+
+
+class NoScopeError(ScopeError):
+    """What was asked for needs an open scope, and there is none here."""
+
+
+class MissingStateError(ScopeError, LookupError):
+    """No open scope provides a state of the type asked for, and it cannot be made without arguments."""
+
+
+class TaskCancelledError(ScopeError):
+    """A task that was awaited has been cancelled, by itself or with its scope."""
 
 
 class JournalError(HoneyHiveError):

@@ -1,4 +1,4 @@
-"""What the data is: events and sessions as the REST interface speaks of them.
+"""What the data is: states, and events and sessions as the REST interface speaks of them.
 
 Names are looked up on first use: traced programs import ``EventType`` from here and must not pay for pydantic.
 """
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         SessionProperties,
         UpdateEventRequest,
     )
+    from honeyhive.models.paths import Path, path
     from honeyhive.models.sessions import PostSessionStartResponse, SessionStartRequest
+    from honeyhive.models.state import State
     from honeyhive.models.tracing import TracingParams
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "FilterFieldType",
     "FilterOperator",
     "GetEventsResponse",
+    "Path",
     "PostEventBatchRequest",
     "PostEventBatchResponse",
     "PostEventRequest",
@@ -46,15 +49,20 @@ __all__ = [
     "PostSessionStartResponse",
     "SessionProperties",
     "SessionStartRequest",
+    "State",
     "TracingParams",
     "UpdateEventRequest",
+    "path",
 ]
 
 _OTHER_MODULES = {
     "EventType": "event_type",
+    "Path": "paths",
     "PostSessionStartResponse": "sessions",
     "SessionStartRequest": "sessions",
+    "State": "state",
     "TracingParams": "tracing",
+    "path": "paths",
 }
 
 

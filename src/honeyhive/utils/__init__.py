@@ -18,20 +18,25 @@ if TYPE_CHECKING:
     from honeyhive.utils.dotdict import DotDict
     from honeyhive.utils.error_context import ErrorContext
     from honeyhive.utils.fork import Renewable, renew_after_fork
+    from honeyhive.utils.frozen import FrozenDict, freeze
     from honeyhive.utils.ids import RandomIds, event_id, is_uuid, new_session_id
     from honeyhive.utils.lazy import LazyResource
     from honeyhive.utils.logger import get_logger
+    from honeyhive.utils.missing import MISSING, Missing, is_missing, not_missing, unless_missing
     from honeyhive.utils.normalise import normalise_key, normalise_value
     from honeyhive.utils.patterns import DynamicProcessor, PatternMatcher, Rule
     from honeyhive.utils.redact import Redactor
 
 __all__ = [
+    "MISSING",
     "CaptureLimits",
     "Clock",
     "DotDict",
     "DynamicProcessor",
     "ErrorContext",
+    "FrozenDict",
     "LazyResource",
+    "Missing",
     "PatternMatcher",
     "RandomIds",
     "Redactor",
@@ -41,16 +46,20 @@ __all__ = [
     "capture",
     "captured_bytes",
     "event_id",
+    "freeze",
     "get_logger",
     "guard",
+    "is_missing",
     "is_uuid",
     "new_session_id",
     "normalise_key",
     "normalise_value",
+    "not_missing",
     "raise_it",
     "render",
     "renew_after_fork",
     "tree",
+    "unless_missing",
 ]
 
 _MODULES = {
@@ -59,7 +68,10 @@ _MODULES = {
     "get_logger": "logger",
     "DynamicProcessor": "patterns",
     "ErrorContext": "error_context",
+    "FrozenDict": "frozen",
     "LazyResource": "lazy",
+    "MISSING": "missing",
+    "Missing": "missing",
     "PatternMatcher": "patterns",
     "RandomIds": "ids",
     "Redactor": "redact",
@@ -67,10 +79,14 @@ _MODULES = {
     "Rule": "patterns",
     "SystemClock": "clock",
     "event_id": "ids",
+    "freeze": "frozen",
+    "is_missing": "missing",
     "is_uuid": "ids",
     "new_session_id": "ids",
     "normalise_key": "normalise",
     "normalise_value": "normalise",
+    "not_missing": "missing",
+    "unless_missing": "missing",
     "renew_after_fork": "fork",
 }
 

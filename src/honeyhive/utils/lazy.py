@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from enum import Enum
-from typing import Final, Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from honeyhive.utils.fork import Renewable, renew_after_fork
+from honeyhive.utils.missing import MISSING, Missing
 
 __all__ = ["LazyResource"]
 
 T = TypeVar("T")
-
-
-class _Missing(Enum):
-    MISSING = "missing"
-
-
-_MISSING: Final = _Missing.MISSING
 
 
 class LazyResource(Renewable, Generic[T]):
@@ -36,25 +29,25 @@ class LazyResource(Renewable, Generic[T]):
 
     def __init__(self, factory: Callable[[], T]) -> None:
         self._factory = factory
-        self._resource: T | Literal[_Missing.MISSING] = _MISSING
+        self._resource: T | Missing = MISSING
         self.renew()
         renew_after_fork(self)
 
     @property
     def resource(self) -> T:
         """The resource, made now if this is the first use."""
-        if self._resource is not _MISSING:
+        if self._resource is not MISSING:
             return self._resource
         with self._lock:
             # Another thread may have made it while this one waited for the lock.
-            if self._resource is _MISSING:
+            if self._resource is MISSING:
                 self._resource = self._factory()
             return self._resource
 
     @property
     def is_made(self) -> bool:
         """Whether the resource exists already; asking does not make it."""
-        return self._resource is not _MISSING
+        return self._resource is not MISSING
 
     def renew(self) -> None:
         """Take a fresh lock: a forked child may have inherited a held one."""

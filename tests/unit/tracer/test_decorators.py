@@ -140,7 +140,7 @@ def test_introspection_finds_the_same_as_before(name: str) -> None:
 
 
 def test_a_traced_function_is_pickled_by_its_name() -> None:
-    assert pickle.loads(pickle.dumps(doubled)) is doubled  # noqa: S301 -- made one line above
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
 
 
 def test_partials_callable_objects_and_builtins_can_be_traced(tracer: HoneyHiveTracer, exported: Exported) -> None:
