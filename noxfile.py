@@ -103,7 +103,7 @@ def run_pytest(session: nox.Session, *arguments: str) -> None:
 
 def in_parallel() -> tuple[str, ...]:
     """Return pytest's arguments for one worker per core."""
-    return ("--numprocesses=auto", "--maxprocesses=4")
+    return ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadgroup")
 
 
 # Sessions of the default run

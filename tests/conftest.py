@@ -1,4 +1,4 @@
-"""What all tests share: a clean environment, hypothesis profiles, the async backend."""
+"""What all tests share: a clean environment, hypothesis profiles, the async backend, databases and brokers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import engines
+from engines import nats_server, postgres_server, rabbitmq_server, redis_server
+
 # `fast` is for the keyboard, `ci` for the default run of `dev.py test`: HYPOTHESIS_PROFILE=fast pytest ...
 settings.register_profile("fast", max_examples=20, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+__all__ = ["nats_server", "postgres_server", "rabbitmq_server", "redis_server"]
 
 FOLDERS = ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
 
@@ -35,3 +40,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
 def anyio_backend() -> str:
     """Run tests marked `anyio` on asyncio; a test for trio asks for it by parametrising."""
     return "asyncio"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a database or a broker."""
+    engines.mark(items)

@@ -20,6 +20,11 @@
     │   ├── NoScopeError              no scope is open here
     │   ├── MissingStateError         no open scope provides a state of this type (also a LookupError)
     │   └── TaskCancelledError        a task was awaited that ended by being cancelled
+    ├── MessagingError                a message or a bus cannot do what was asked
+    │   ├── MessageFormatError        a message cannot be written, or not be read
+    │   ├── HandlerTimeoutError       a handler took longer than it may (also a TimeoutError)
+    │   ├── PublishError              a broker did not take a message
+    │   └── BusClosedError            the bus is not open, or not any more
     └── JournalError                  a journal on disk cannot do what was asked
         ├── JournalFullError          the byte cap or the disk is reached
         ├── JournalUnsafeError        the directory may be read or replaced by others
@@ -36,19 +41,24 @@ __all__ = [
     "APIError",
     "APITimeoutError",
     "AuthenticationError",
+    "BusClosedError",
     "CircuitOpenError",
     "ConfigurationError",
     "FrozenStateError",
+    "HandlerTimeoutError",
     "HoneyHiveError",
     "InvalidRequestError",
     "JournalError",
     "JournalFullError",
     "JournalLockedError",
     "JournalUnsafeError",
+    "MessageFormatError",
+    "MessagingError",
     "MissingApiKeyError",
     "MissingStateError",
     "NoScopeError",
     "NotFoundError",
+    "PublishError",
     "RateLimitError",
     "ScopeError",
     "StateError",
@@ -189,6 +199,26 @@ class MissingStateError(ScopeError, LookupError):
 
 class TaskCancelledError(ScopeError):
     """A task that was awaited has been cancelled, by itself or with its scope."""
+
+
+class MessagingError(HoneyHiveError):
+    """A message or a bus could not do what was asked of it."""
+
+
+class MessageFormatError(MessagingError):
+    """A message cannot be written as it is, or what came cannot be read as a message."""
+
+
+class HandlerTimeoutError(MessagingError, TimeoutError):
+    """A handler took longer than it may; a coroutine was cancelled, a thread left to itself."""
+
+
+class PublishError(MessagingError):
+    """A broker did not confirm that it has taken a message."""
+
+
+class BusClosedError(MessagingError):
+    """The bus is not open yet, or was closed."""
 
 
 class JournalError(HoneyHiveError):

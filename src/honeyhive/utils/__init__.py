@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from honeyhive.utils.dotdict import DotDict
     from honeyhive.utils.error_context import ErrorContext
     from honeyhive.utils.fork import Renewable, renew_after_fork
-    from honeyhive.utils.frozen import FrozenDict, freeze
+    from honeyhive.utils.frozen import FrozenDict, Immutable, freeze, immutable
     from honeyhive.utils.ids import RandomIds, event_id, is_uuid, new_session_id
     from honeyhive.utils.lazy import LazyResource
     from honeyhive.utils.logger import get_logger
@@ -35,6 +35,7 @@ __all__ = [
     "DynamicProcessor",
     "ErrorContext",
     "FrozenDict",
+    "Immutable",
     "LazyResource",
     "Missing",
     "PatternMatcher",
@@ -49,6 +50,7 @@ __all__ = [
     "freeze",
     "get_logger",
     "guard",
+    "immutable",
     "is_missing",
     "is_uuid",
     "new_session_id",
@@ -69,6 +71,7 @@ _MODULES = {
     "DynamicProcessor": "patterns",
     "ErrorContext": "error_context",
     "FrozenDict": "frozen",
+    "Immutable": "frozen",
     "LazyResource": "lazy",
     "MISSING": "missing",
     "Missing": "missing",
@@ -81,6 +84,7 @@ _MODULES = {
     "event_id": "ids",
     "freeze": "frozen",
     "is_missing": "missing",
+    "immutable": "frozen",
     "is_uuid": "ids",
     "new_session_id": "ids",
     "normalise_key": "normalise",

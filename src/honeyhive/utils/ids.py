@@ -39,6 +39,12 @@ class RandomIds(Renewable):
         """Return a new 64-bit span id."""
         return self._bits(64) or self.span_id()
 
+    def uuid(self) -> str:
+        """Return a new random UUID (version 4, lower case); several times cheaper than ``str(uuid.uuid4())``."""
+        digits = f"{self._bits(128):032x}"
+        variant = "89ab"[self._bits(2)]
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
     def renew(self) -> None:
         """Seed anew: a forked child must not repeat its parent's ids."""
         self._random.seed()

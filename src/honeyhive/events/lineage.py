@@ -1,0 +1,79 @@
+"""Where a new message comes from: the message that is being handled here and now, and the current trace.
+
+Knows traces through the OpenTelemetry API only, so it works with any tracer and with none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from opentelemetry import baggage as otel_baggage
+from opentelemetry import context as otel_context
+from opentelemetry import trace as otel_trace
+
+from honeyhive.utils.frozen import FrozenDict
+
+if TYPE_CHECKING:
+    from opentelemetry.context.context import Context
+
+    from honeyhive.events.messages import Message
+
+__all__ = ["CARRIED", "NO_TRACE", "current_message", "handled_message", "handling", "trace_of"]
+
+CARRIED = ("traceparent", "tracestate", "baggage")
+"""The W3C headers that carry a trace from one process to the next."""
+
+NO_TRACE: FrozenDict[str, str] = FrozenDict()
+
+handled_message: ContextVar[Message | None] = ContextVar("handled_message", default=None)
+"""What `handling` sets; read it with `current_message`."""
+
+
+def current_message() -> Message | None:
+    """Return the message that is being handled here, or ``None`` outside a handler."""
+    return handled_message.get()
+
+
+@contextmanager
+def handling(message: Message | None) -> Iterator[None]:
+    """Let the messages made in this block be caused by *message*."""
+    token = handled_message.set(message)
+    try:
+        yield
+    finally:
+        handled_message.reset(token)
+
+
+def trace_of(context: Context | None = None) -> FrozenDict[str, str]:
+    """Return the W3C headers of *context*, the current one by default; empty where there is no trace.
+
+    Of the baggage only what means the same in every process goes along, such as the session.
+    """
+    context = otel_context.get_current() if context is None else context
+    if not context:
+        return NO_TRACE
+    span = otel_trace.get_current_span(context).get_span_context()
+    headers: dict[str, str] = {}
+    if span.is_valid:
+        headers["traceparent"] = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+        if span.trace_state:
+            headers["tracestate"] = span.trace_state.to_header()
+    if entries := otel_baggage.get_all(context):
+        headers |= _baggage(entries)
+    return FrozenDict(headers) if headers else NO_TRACE
+
+
+def _baggage(entries: Mapping[str, object]) -> dict[str, str]:
+    from opentelemetry.baggage.propagation import W3CBaggagePropagator
+
+    from honeyhive.tracer.propagation import SAFE_PROPAGATION_KEYS
+
+    context = otel_context.Context()
+    for name in SAFE_PROPAGATION_KEYS & entries.keys():
+        context = otel_baggage.set_baggage(name, entries[name], context)
+    headers: dict[str, str] = {}
+    W3CBaggagePropagator().inject(headers, context)
+    return headers

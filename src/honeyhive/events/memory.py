@@ -1,0 +1,211 @@
+"""A bus in memory: for tests, for development, and for programs that are one process."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from honeyhive.events.bus import Handler, MessageBus, Outcome, PublishResult
+from honeyhive.events.dead_letters import DeadLetter, InMemoryDeadLetters
+from honeyhive.events.lineage import handled_message
+from honeyhive.events.messages import Message
+from honeyhive.events.subscriptions import Middleware, Subscription, Subscriptions
+from honeyhive.events.tracing import MessageTracing, mark_failed, records_spans
+from honeyhive.exceptions import BusClosedError
+from honeyhive.resilience import RetryPolicy
+from honeyhive.utils.clock import Clock, SystemClock
+from honeyhive.utils.guard import guard
+from honeyhive.utils.ids import RandomIds
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+__all__ = ["InMemoryMessageBus", "raise_errors"]
+
+M = TypeVar("M", bound=Message)
+
+_ONCE = RetryPolicy(max_attempts=1)
+
+
+class InMemoryMessageBus(MessageBus):
+    """Calls the handlers of a message at once, one after the other, in the order of subscription.
+
+    All handlers are called, also when one fails. Then ``publish`` raises: of one failed handler its own error, untouched;
+    of several an `ExceptionGroup` of their errors, so that ``except*`` fits both. What a handler publishes is handled
+    before its own ``publish`` returns. Safe to use from any thread.
+
+    Coroutine functions may be handlers too; each call runs in an event loop of its own. In a program that has a loop
+    already, use `AsyncMessageBus`.
+
+    Args:
+        retry: How often a failed handler is called again; once in all by default.
+        middleware: Wrapped around each handler, the first outermost.
+        clock: Tells the time, and passes it between tries.
+
+    Attributes:
+        dead_letters: What handlers have failed for good.
+    """
+
+    def __init__(
+        self, *, retry: RetryPolicy = _ONCE, middleware: Sequence[Middleware] = (), clock: Clock | None = None
+    ) -> None:
+        self.dead_letters = InMemoryDeadLetters()
+        self._retry = retry
+        self._clock = clock or SystemClock()
+        self._subscriptions = Subscriptions(middleware)
+        self._tracing = MessageTracing("in_memory", "memory")
+        self._ids = RandomIds()
+        self._is_closed = False
+
+    def subscribe(
+        self,
+        message_type: type[M] | str,
+        handler: Handler[M],
+        *,
+        group: str | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> Subscription:
+        """Have *handler* called with every message of *message_type* and of its subclasses.
+
+        Args:
+            message_type: A class, or a pattern of type names such as ``"order.*"``.
+            handler: A function, a coroutine function, or an object with a method ``handle``.
+            group: Handlers of one group take turns: each message goes to one of them.
+            retry: How often it is called again when it fails; as the bus does by default.
+
+        Returns:
+            The subscription, which can be cancelled.
+
+        Raises:
+            TypeError: *handler* cannot handle anything, or *message_type* is neither class nor pattern.
+        """
+        return self._subscriptions.add(message_type, handler, group=group, retry=retry)
+
+    def publish(self, message: Message) -> PublishResult:
+        """Bring *message* to its handlers and return what they returned.
+
+        Raises:
+            BusClosedError: The bus was closed.
+            ExceptionGroup: Several handlers failed; one that fails alone raises its own error.
+        """
+        if self._is_closed:
+            raise BusClosedError("the bus was closed; publish before close(), or make a new bus")
+        subscriptions = self._subscriptions.of(message)
+        if records_spans():
+            with self._tracing.publishing(message):
+                outcomes = tuple([self._traced(each, message) for each in subscriptions])
+                raise_errors(message, outcomes)
+        else:
+            outcomes = tuple([self._call(each, message) for each in subscriptions])
+            raise_errors(message, outcomes)
+        return PublishResult(message, outcomes)
+
+    def replay(self, letter: DeadLetter) -> PublishResult:
+        """Bring the message of *letter* to the handler that failed it; when it succeeds, the letter is gone.
+
+        Raises:
+            LookupError: That handler is not subscribed here.
+        """
+        subscription = self._subscriptions.named(letter.handler, letter.message)
+        self.dead_letters.discard(letter)
+        outcomes = (self._traced(subscription, letter.message),)
+        raise_errors(letter.message, outcomes)
+        return PublishResult(letter.message, outcomes)
+
+    def close(self) -> None:
+        """Refuse what is published from here on."""
+        self._is_closed = True
+
+    def _traced(self, subscription: Subscription, message: Message) -> Outcome:
+        with self._tracing.processing(message, subscription.name) as span:
+            outcome = self._call(subscription, message, span)
+            if outcome.error is not None:
+                mark_failed(span, outcome.error)
+            return outcome
+
+    def _call(self, subscription: Subscription, message: Message, span: Span | None = None) -> Outcome:
+        value, error = _tried(subscription, message)
+        if error is None:
+            return Outcome(subscription.name, value)
+        attempts = (subscription.retry or self._retry).begin(self._clock)
+        while (pause_s := attempts.pause_after(error)) is not None:
+            if span is not None:
+                span.add_event("retry", {"error.type": type(error).__qualname__, "honeyhive.pause_s": pause_s})
+            self._clock.sleep(pause_s)
+            value, error = _tried(subscription, message)
+            if error is None:
+                return Outcome(subscription.name, value, attempts=attempts.number)
+        self._bury(subscription, message, error, attempts.number)
+        return Outcome(subscription.name, error=error, attempts=attempts.number)
+
+    def _bury(self, subscription: Subscription, message: Message, error: Exception, attempts: int) -> None:
+        self.dead_letters.add(
+            DeadLetter(
+                id=self._ids.uuid(),
+                message=message,
+                handler=subscription.name,
+                error=described(error),
+                attempts=attempts,
+                time=datetime.fromtimestamp(self._clock.time_ns() / 1e9, UTC),
+            )
+        )
+
+
+def raise_errors(message: Message, outcomes: Sequence[Outcome]) -> None:
+    """Raise what handlers have raised: one error as it is, several as a group."""
+    errors = [each.error for each in outcomes if each.error is not None]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {len(outcomes)} handlers of {message.type} failed", errors)
+
+
+def described(error: BaseException) -> str:
+    """Return class and message of *error* in one line."""
+    return f"{type(error).__name__}: {error}"
+
+
+def _tried(subscription: Subscription, message: Message) -> tuple[Any, Exception | None]:
+    """Call the handler; return its value, or the error it raised."""
+    errors: list[Exception] = []
+    token = handled_message.set(message)
+    value = None
+    try:
+        with guard("handler", lambda _, error: errors.append(error)):
+            value = subscription.call(message)
+            if subscription.is_async or type(value) is CoroutineType:
+                value = _awaited(value, subscription)
+    finally:
+        handled_message.reset(token)
+    return value, errors[0] if errors else None
+
+
+def runs_event_loop() -> bool:
+    """Tell whether this thread is inside an event loop of asyncio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _awaited(awaitable: Any, subscription: Subscription) -> Any:
+    """Run what a coroutine function has returned in an event loop of its own."""
+    if not inspect.isawaitable(awaitable):
+        return awaitable
+    if runs_event_loop():
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
+        raise TypeError(
+            f"{subscription.name} is a coroutine function, and this thread runs an event loop already; "
+            "publish on an AsyncMessageBus there"
+        )
+
+    async def wait() -> object:
+        return await awaitable
+
+    return asyncio.run(wait())

@@ -1,0 +1,164 @@
+"""The spans of messages: one where a message is published, one for each handler, in one trace across processes.
+
+Spans are made through the OpenTelemetry API by the tracer that a bare ``@trace`` means here, or else by the process-wide
+provider. Where there is neither, no span is made and the trace that a message came with goes on all the same.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace as otel_trace
+from opentelemetry.trace import ProxyTracerProvider, SpanKind, Status, StatusCode
+
+from honeyhive.events.lineage import trace_of
+
+if TYPE_CHECKING:
+    from opentelemetry.context.context import Context
+    from opentelemetry.trace import Span, Tracer, TracerProvider
+
+    from honeyhive.events.messages import Message
+
+__all__ = ["MessageTracing", "continued", "records_spans"]
+
+_SCOPE = "honeyhive.events"
+_tracers: weakref.WeakKeyDictionary[TracerProvider, Tracer] = weakref.WeakKeyDictionary()
+
+
+def records_spans() -> bool:
+    """Tell whether there is a tracer here at all."""
+    return _provider() is not None
+
+
+@contextmanager
+def continued(trace_context: Mapping[str, str]) -> Iterator[None]:
+    """Continue the trace of *trace_context*, W3C headers, in a block."""
+    token = otel_context.attach(extracted(trace_context))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+def extracted(trace_context: Mapping[str, str]) -> Context:
+    """Return the current context with the trace and the baggage that *trace_context* brings."""
+    from opentelemetry.baggage.propagation import W3CBaggagePropagator
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    context = TraceContextTextMapPropagator().extract(trace_context)
+    return W3CBaggagePropagator().extract(trace_context, context)
+
+
+class MessageTracing:
+    """Makes the spans of one bus, named and described as OpenTelemetry's conventions for messaging say.
+
+    Args:
+        system: What carries the messages: ``"redis"``, ``"rabbitmq"``, ``"in_memory"``.
+        destination: The name of the stream, exchange or topic.
+        group: The consumer group, where there are groups.
+    """
+
+    def __init__(self, system: str, destination: str, group: str | None = None) -> None:
+        self._destination = destination
+        self._attributes: dict[str, Any] = {
+            "messaging.system": system,
+            "messaging.destination.name": destination,
+        }
+        if group is not None:
+            self._attributes["messaging.consumer.group.name"] = group
+
+    @contextmanager
+    def publishing(self, message: Message) -> Iterator[Mapping[str, str]]:
+        """Put a span around the publishing of *message*; yields the trace that is to travel with it."""
+        tracer = _tracer()
+        if tracer is None:
+            yield message.trace_context or trace_of()
+            return
+        with _attached(_parent(message)), self._span(tracer, "publish", "send", SpanKind.PRODUCER, message):
+            yield _travelling()
+
+    @contextmanager
+    def processing(self, message: Message, handler: str) -> Iterator[Span]:
+        """Put a span around one handler of *message*, in the current trace."""
+        tracer = _tracer()
+        if tracer is None:
+            yield otel_trace.INVALID_SPAN
+            return
+        with self._span(tracer, "process", "process", SpanKind.CONSUMER, message) as span:
+            span.set_attribute("honeyhive.handler", handler)
+            yield span
+
+    @contextmanager
+    def _span(self, tracer: Tracer, name: str, operation: str, kind: SpanKind, message: Message) -> Iterator[Span]:
+        attributes = {
+            **self._attributes,
+            "messaging.operation.name": name,
+            "messaging.operation.type": operation,
+            "messaging.message.id": message.id,
+            "messaging.message.conversation_id": message.correlation_id,
+            "cloudevents.event_id": message.id,
+            "cloudevents.event_source": message.source,
+            "cloudevents.event_type": message.type,
+        }
+        if message.subject:
+            attributes["cloudevents.event_subject"] = message.subject
+        title = f"{name} {message.type}"
+        with tracer.start_as_current_span(title, kind=kind, attributes=attributes) as span:
+            yield span
+
+
+def mark_failed(span: Span, error: BaseException) -> None:
+    """Put *error* on *span*, for errors that do not leave its block."""
+    span.record_exception(error)
+    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+
+
+def _provider() -> TracerProvider | None:
+    """Return the provider of the tracer that is meant here, or ``None``."""
+    registry = sys.modules.get("honeyhive.tracer.registry")
+    if registry is not None and (tracer := registry.discover_tracer()) is not None:
+        found: TracerProvider = tracer.provider
+        return found
+    provider = otel_trace.get_tracer_provider()
+    return None if isinstance(provider, ProxyTracerProvider) else provider
+
+
+def _tracer() -> Tracer | None:
+    provider = _provider()
+    if provider is None:
+        return None
+    tracer = _tracers.get(provider)
+    if tracer is None:
+        tracer = _tracers[provider] = provider.get_tracer(_SCOPE)
+    return tracer
+
+
+def _parent(message: Message) -> Context | None:
+    """Return the context a message is published in: the current trace, or where there is none the one it was made in."""
+    if otel_trace.get_current_span().get_span_context().is_valid or "traceparent" not in message.trace_context:
+        return None
+    return extracted(message.trace_context)
+
+
+@contextmanager
+def _attached(context: Context | None) -> Iterator[None]:
+    if context is None:
+        yield
+        return
+    token = otel_context.attach(context)
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+def _travelling() -> Mapping[str, str]:
+    """Return the headers of the current trace; the tracer's own session is among them."""
+    registry = sys.modules.get("honeyhive.tracer.registry")
+    tracer = registry.discover_tracer() if registry is not None else None
+    return trace_of() if tracer is None else tracer.inject_context({})
