@@ -1,11 +1,13 @@
 """Secrets are replaced before a value leaves the process's memory.
 
 Two signs give a secret away: the name of the key it stands under, at any depth and also in JSON inside text, and its own
-form (API keys of many vendors, bearer tokens, JWTs, private keys, passwords in URLs, cookies). Values are cut first and
-redacted second, so patterns of secrets also match one that the cut has opened, up to the end of what is left.
+form (API keys of many vendors, bearer tokens, JWTs, private keys, passwords in URLs, cookies); `secret_forms` has both.
+Values are cut first and redacted second, so patterns of secrets also match one that the cut has opened, up to the end
+of what is left.
 
-Runs on the export thread. Patterns are matched by RE2, in time linear in the text whatever the text is; a first pass
-that finds no sign at all, the usual case, costs microseconds. Whatever goes wrong, the value is withheld.
+Runs on the export thread. Patterns are matched by RE2, in time linear in the text whatever the text is; a first look
+at many texts together that finds no sign at all, the usual case, costs two nanoseconds a byte. Whatever goes wrong, the
+value is withheld.
 
 Not found: secrets of unknown form under innocent names, personal data in prose, binary data. For these there are own
 keys, own patterns and the *mask* function.
@@ -15,16 +17,19 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, Final
 
 from honeyhive.exceptions import ConfigurationError
-from honeyhive.utils.fork import Renewable, renew_after_fork
 from honeyhive.utils.guard import guard
+from honeyhive.utils.linear_patterns import compiled, pattern_error
 from honeyhive.utils.masking import Mask, MaskError, MaskRunner
 from honeyhive.utils.render import json_text
+from honeyhive.utils.secret_forms import CUT_URL, FORMS, LONG_FORMS, TEXT_END, Form, KeyNames
 
 __all__ = ["MASKING_FAILED", "REDACTED", "Redactor"]
 
@@ -36,90 +41,15 @@ _REDACTED: Final = REDACTED.encode()
 MASKING_FAILED: Final = "<masking failed>"
 """Stands for a value that could not be checked and is therefore withheld."""
 
-Pattern: TypeAlias = Any  # re.Pattern or its RE2 twin, which has no type of its own
-
 _MAX_HITS: Final = 5_000
 _MAX_PASSES: Final = 4
 _MAX_NESTED_JSON: Final = 4
 _MAX_KEY: Final = 256
+_LONGEST_TAIL: Final = 64
 _SHORTEST_SECRET: Final = 4
 
-_SECRET_KEYS: Final = (
-    "access_key", "access_token", "accesskey", "accesstoken", "account_key", "api_key", "api_token", "apikey",
-    "apitoken", "auth", "auth_token", "authorization", "authtoken", "bearer", "client_secret", "clientsecret",
-    "connection_string", "cookie", "credential", "csrf", "encryption_key", "id_token", "jwt", "master_key",
-    "passphrase", "passwd", "password", "private_key", "privatekey", "pwd", "refresh_token", "secret", "secret_key",
-    "secretkey", "session_token", "sessiontoken", "shared_key", "signing_key", "ssh_key", "storage_key", "token",
-    "x_amz_signature", "xsrf",
-)  # fmt: skip
-_HARMLESS_KEYS: Final = (
-    (
-        "(?:any|audio|bos|byte|cached?|chat|completion|cost_per|eos|first|generated|input|last|mask|max|min|n|next|new|num"
-        "|number_of|output|pad|per|prompt|reasoning|sep|special|stop|text|thinking|time_to_first|total|unk|unknown"
-        "|usage)_token"
-    ),
-    (
-        "token_(?:budget|cost|count|counts|counter|details|id|ids|index|length|limit|limits|logprob|logprobs|num|number"
-        "|position|price|probability|rate|size|text|total|type|types|usage|value_count)"
-    ),
-    "tokenizer",
-    "(?:is|has|needs|requires|no)_(?:auth|authorization|cookie|credential|password|secret|token)",
-)
-_KEY_WORDS: Final = (
-    r"access[_.\- ]?key|account[_.\- ]?key|api[_.\- ]?key|auth|bearer|connection[_.\- ]?string|cookie|credential|csrf"
-    r"|encryption[_.\- ]?key|jwt|master[_.\- ]?key|pass(?:phrase|wd|word)|private[_.\- ]?key|pwd|secret|shared[_.\- ]?key"
-    r"|signing[_.\- ]?key|ssh[_.\- ]?key|storage[_.\- ]?key|token|x-amz-signature|xsrf"
-)
-
-_END: Final = "(?:$|<capture budget exceeded)"
-_TEXT_END: Final = b"<capture budget exceeded>\n"
-"""Stands between texts that are searched together: patterns take it for the end of a text, and no word goes across."""
 _CUT_MARKER: Final = re.compile("(<capture budget exceeded[^<>]*>)")
-_PAIR_END: Final = r"""[a-z0-9_.\-]{0,40}\\*["']?\s{0,8}(?:=>|[:=])"""
-_PAIR_VALUE: Final = (
-    r"""\s{0,8}(?:\\+"[^"\\]+|"(?:[^"\\]|\\.)+|'(?:[^'\\]|\\.)+|"""
-    r"""(?:(?:bearer|basic|digest|token)\s{1,8})?[^\s"'&,;<>(){}\[\]\\]{3,})"""
-)
-_PEM_NAME: Final = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-_URL_PART: Final = r"""[^\s/?#"'@\\<>]"""
-
-
-class _Form(NamedTuple):
-    """A form of secret. What matches is replaced, but for its start through *kept_through*; *ending* is put back."""
-
-    pattern: str
-    kept_through: bytes = b""
-    ending: bytes = b""
-
-
-def _token(prefix: str, characters: str, at_least: int = 16) -> _Form:
-    """Return the form of a vendor's key; at the end of the text, where it may be cut, half of it is enough."""
-    return _Form(rf"\b(?:{prefix})(?:{characters}{{{at_least},}}|{characters}{{{at_least // 2},}}$)")
-
-
-_LONG_FORMS: Final = (  # before all others: they may contain what looks like a pair
-    _Form(rf"-----BEGIN {_PEM_NAME}(?:[^\"]*?-----END {_PEM_NAME}|[^\"]*)"),
-    _Form(r"(?i:\b(?:set-)?cookie2?\s{0,8}:\s{0,8}[^\s\"\[][^\r\n\"]*)", b":"),
-)
-_FORMS: Final = (
-    _Form(rf"\b[A-Za-z][A-Za-z0-9+.\-]{{1,30}}://{_URL_PART}+@", b"://", b"@"),
-    _Form(r"(?i:\b(?:bearer|basic) {1,8}(?:[a-z0-9._~+/=\-]{16,}|[a-z0-9._~+/=\-]{8,}$))", b" "),
-    _token("(?:sk|pk|rk)-", "[A-Za-z0-9_-]"),
-    _Form(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?|$)"),
-    _token("AKIA|ASIA", "[0-9A-Z]", 12),
-    _token(r"AIza|ya29\.|glpat-|xai-|pypi-", "[A-Za-z0-9_-]"),
-    _token("hh_|github_pat_|lsv2_(?:pt|sk)_|dop_v1_|r8_", "[A-Za-z0-9_]"),
-    _token("gh[pousr]_|hf_|gsk_|npm_|whsec_", "[A-Za-z0-9]"),
-    _token("(?:sk|pk|rk)_(?:live|test)_", "[A-Za-z0-9]", 8),
-    _token("xox[abeoprs]-", "[A-Za-z0-9-]", 8),
-    _token(r"SG\.", "[A-Za-z0-9_.-]", 24),
-)
-_CUT_URL: Final = _Form(rf"\b[A-Za-z][A-Za-z0-9+.\-]{{1,30}}://{_URL_PART}*:{_URL_PART}+$", b"://", b"@")
-
-_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_NOT_WORD: Final = re.compile(r"[^a-z0-9]+")
-_KEY_TAIL: Final = re.compile(rb"[A-Za-z0-9_.\-]{0,64}$")
-_HARMLESS: Final = re.compile(f"_(?:{'|'.join(_HARMLESS_KEYS)})(?=_)")
+_KEY_CHARACTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 
 class Redactor:
@@ -138,12 +68,7 @@ class Redactor:
     """
 
     def __init__(self, *, keys: Iterable[str] = (), patterns: Iterable[str] = (), mask: Mask | None = None) -> None:
-        own_keys = [words for key in keys if (words := _words(key).strip("_"))]
-        alternatives = "|".join(key for key in _SECRET_KEYS if key != "token")
-        # "tokens" without more is a count in every model's answer.
-        self._secret_key = re.compile(f"_(?:(?:{alternatives})s?|token)_")
-        self._own_key = re.compile(f"_(?:{'|'.join(own_keys)})_") if own_keys else None
-        self._key_words = "|".join([_KEY_WORDS, *(key.replace("_", r"[_.\- ]?") for key in own_keys)])
+        self._names = KeyNames(tuple(keys))
         self._own_patterns = [_own_pattern(pattern) for pattern in patterns]
         self._mask = None if mask is None else MaskRunner(mask)
         self._counts: Counter[str] = Counter()
@@ -168,16 +93,16 @@ class Redactor:
         """Whether each value must be shown to it, because somebody's mask or pattern decides."""
         return self._mask is not None or bool(self._own_patterns)
 
-    def finds_nothing(self, texts: Sequence[bytes]) -> bool:
-        """Tell by one look at all of them whether none of *texts*, in UTF-8, has any sign of a secret in it.
+    def suspects(self, texts: Sequence[bytes]) -> Sequence[int]:
+        """Return, after one look at all of them, the places of those *texts*, in UTF-8, that have any sign of a secret.
 
-        If so, `attribute` would change none of them, unless it stands under a secret key. Never raises.
+        `attribute` would change none of the others, unless it stands under a secret key. Never raises.
         """
         if self.sees_everything:
-            return False
+            return range(len(texts))
         with guard("redact"):
-            return not self._has_sign(_TEXT_END.join(texts))
-        return False
+            return self._suspects(texts)
+        return range(len(texts))
 
     def text(self, text: str) -> str:
         """Return *text*, a name or a message, without secrets; never raises."""
@@ -200,10 +125,7 @@ class Redactor:
         return MASKING_FAILED
 
     def _is_secret_key(self, key: str) -> bool:
-        words = _words(key[:_MAX_KEY])
-        if self._own_key is not None and self._own_key.search(words) is not None:
-            return True
-        return self._secret_key.search(_HARMLESS.sub("", words)) is not None
+        return self._names.has_secret(key[:_MAX_KEY])
 
     def _attribute(self, key: str, value: object) -> object:
         if self.is_secret_key(key):
@@ -241,36 +163,48 @@ class Redactor:
     def _is_suspicious(self, text: str) -> bool:
         if len(text) < _SHORTEST_SECRET:
             return False
-        if self._has_sign(text.encode(errors="replace")):
+        if self._next_sign(text.encode(errors="replace"), 0) is not None:
             return True
-        return any(_patterns.compiled(own).search(text) is not None for own in self._own_patterns)
+        return any(compiled(own).search(text) is not None for own in self._own_patterns)
 
-    def _has_sign(self, data: bytes) -> bool:
-        """Tell whether something in *data* looks like a secret, or like a pair whose key names one.
+    def _suspects(self, texts: Sequence[bytes]) -> list[int]:
+        data = TEXT_END.join(texts)
+        sign = self._next_sign(data, 0)
+        found: list[int] = []
+        if sign is None:
+            return found
+        ends = list(accumulate(len(text) + len(TEXT_END) for text in texts))
+        while sign is not None:
+            found.append(bisect_right(ends, sign))
+            sign = self._next_sign(data, ends[found[-1]])
+        return found
 
-        Counts of tokens stand in every model's answer, so harmless keys are passed over here, where it is cheap.
+    def _next_sign(self, data: bytes, offset: int) -> int | None:
+        """Find the next thing in *data* that looks like a secret, or like a pair whose key names one.
+
+        Some keys only look as if they named a secret; they are passed over here, where it is cheap.
         """
-        signs, match = _signs(self._key_words), None
+        signs = compiled(self._names.sign)
         for _ in range(_MAX_HITS):
-            # The next sign may begin within this one.
-            match = signs.search(data) if match is None else signs.search(data, match.start() + 1)
+            match = signs.search(data, offset)
             if match is None:
-                return False
-            start = match.start()
+                return None
+            start: int = match.start()
             quote = data.rfind(b'"', max(0, start - _MAX_KEY), start) + 1
-            if self._gives_away(data[quote or max(0, start - 64) : start], match.group()):
-                return True
-        return True
+            if self._gives_away(data[quote or max(0, start - _LONGEST_TAIL) : start], match.group()):
+                return start
+            # The next sign may begin within this one.
+            offset = start + 1
+        return offset
 
     def _may_be_secret(self, before: bytes, sign: bytes) -> bool:
         """Judge a sign by itself and by what stands before it: the rest of its key, up to a quote if there is one."""
-        pair = _pairs(self._key_words)[1].match(sign)
+        pair = compiled(self._names.sign_key).match(sign)
         if pair is None:
             return True
-        key = sign[: pair.end()]
-        return self.is_secret_key(
-            _key_around(before + key, 0, len(before), len(before) + len(key))
-        ) or self.is_secret_key((before + key).decode(errors="replace"))
+        key = before + sign[: pair.end()]
+        whole = self.is_secret_key(key.decode(errors="replace"))
+        return whole or self.is_secret_key(_key_tail(before, 0, len(before)) + sign[: pair.end()].decode())
 
     def _scrub(self, text: str) -> str:
         """Redact text as text, until nothing more is found: one replacement may uncover another."""
@@ -293,45 +227,52 @@ class Redactor:
         )
 
     def _scrub_part(self, text: str, *, is_cut: bool) -> str:
-        data = _replace_all(_LONG_FORMS, text.encode(errors="replace"))
-        data = _replace_all((*_FORMS, _CUT_URL) if is_cut else _FORMS, self._scrub_pairs(data))
+        data = _replace_all(LONG_FORMS, text.encode(errors="replace"))
+        data = _replace_all((*FORMS, CUT_URL) if is_cut else FORMS, self._scrub_pairs(data))
         text = data.decode()
         for own in self._own_patterns:
-            text, hits = _patterns.compiled(own).subn(REDACTED, text)
+            text, hits = compiled(own).subn(REDACTED, text)
             _check_budget(hits)
         return text
 
     def _scrub_pairs(self, data: bytes) -> bytes:
         """Redact ``password=hunter2`` and its like: the key is judged exactly, then the value replaced."""
-        pair, pair_key = _pairs(self._key_words)
         parts: list[bytes] = []
         end = 0
-        for hits, match in enumerate(pair.finditer(data)):
+        for hits, match in enumerate(compiled(self._names.pair).finditer(data)):
             _check_budget(hits)
-            value_start = match.start() + pair_key.match(match.group()).end()
-            if not self.is_secret_key(_key_around(data, end, match.start(), value_start)):
-                continue
-            parts += data[end:value_start], _opening(data[value_start : match.end()]), _REDACTED
-            end = match.end()
+            start, match_end = match.start(), match.end()
+            value_start = _value_start(data, start, match_end)
+            key = _key_tail(data, end, start) + data[start:value_start].decode(errors="replace")
+            if self.is_secret_key(key):
+                parts += data[end:value_start], _opening(data[value_start:match_end]), _REDACTED
+                end = match_end
         return b"".join([*parts, data[end:]])
 
 
-def _key_around(data: bytes, earliest: int, start: int, end: int) -> str:
-    """Return the whole key of a pair, of which the words at *start* gave it away."""
-    before = _KEY_TAIL.search(data[max(earliest, start - 64) : start])
-    return ((before.group() if before else b"") + data[start:end]).decode(errors="replace")
+def _key_tail(data: bytes, earliest: int, end: int) -> str:
+    """Return the beginning of a key whose telling words stand at *end*."""
+    before = data[max(earliest, end - _LONGEST_TAIL) : end]
+    return before[len(before.rstrip(_KEY_CHARACTERS)) :].decode()
 
 
-def _replace_all(forms: tuple[_Form, ...], data: bytes) -> bytes:
+def _value_start(data: bytes, start: int, end: int) -> int:
+    """Return where the value begins in the pair from *start* to *end*; no key has a separator in it."""
+    separators = [found for sign in (b"=", b":") if (found := data.find(sign, start, end)) >= 0]
+    separator = min(separators)
+    return separator + (2 if data.startswith(b"=>", separator) else 1)
+
+
+def _replace_all(forms: Iterable[Form], data: bytes) -> bytes:
     for form in forms:
         data = _replace(form, data)
     return data
 
 
-def _replace(form: _Form, data: bytes) -> bytes:
+def _replace(form: Form, data: bytes) -> bytes:
     parts: list[bytes] = []
     end = 0
-    for hits, match in enumerate(_compiled(form.pattern).finditer(data)):
+    for hits, match in enumerate(compiled(form.pattern.encode()).finditer(data)):
         _check_budget(hits)
         start, found = match.start(), match.group()
         kept = found.index(form.kept_through) + len(form.kept_through)
@@ -355,11 +296,6 @@ def _check_budget(hits: int) -> None:
         raise ValueError(f"more than {_MAX_HITS} secrets in one value")
 
 
-def _words(key: str) -> str:
-    """Return the words of a key in lower case, between underscores: ``"X-ApiKey"`` becomes ``"_x_api_key_"``."""
-    return f"_{_NOT_WORD.sub('_', _CAMEL.sub('_', key).lower()).strip('_')}_"
-
-
 def _parsed(text: str) -> dict[str, object] | list[object] | None:
     if not text.lstrip().startswith(("{", "[")):
         return None
@@ -372,88 +308,9 @@ def _parsed(text: str) -> dict[str, object] | list[object] | None:
 
 def _own_pattern(pattern: str) -> str:
     try:
-        compiled = _patterns.compiled(pattern)
-    except _engine()[1] as problem:
+        own = compiled(pattern)
+    except pattern_error() as problem:
         raise ConfigurationError(f"redaction pattern {pattern!r} is not valid: {problem}; use RE2 syntax") from problem
-    if compiled.search("") is not None:
+    if own.search("") is not None:
         raise ConfigurationError(f"redaction pattern {pattern!r} matches the empty text; make it match the secret only")
     return pattern
-
-
-class _Patterns(Renewable):
-    """All compiled patterns, each made at first use.
-
-    In a forked child they are made anew. Those of RE2 have locks inside, and a thread of
-    the parent may have held one while it forked: whoever used it in the child would wait
-    for ever. The old ones are kept, for to destroy them is to use them.
-    """
-
-    def __init__(self) -> None:
-        self._made: dict[str | bytes, Pattern] = {}
-        self._left_behind: list[object] = []
-        self._life = 0
-        renew_after_fork(self)
-
-    def compiled(self, pattern: str | bytes) -> Pattern:
-        """Return *pattern* compiled: for text if it is a text, else for bytes."""
-        found = self._made.get(pattern)
-        if found is None:
-            found = self._made[pattern] = _engine(self._life)[0](pattern)
-        return found
-
-    def renew(self) -> None:
-        self._left_behind.append(self._made)
-        self._made = {}
-        self._life += 1
-
-
-_patterns: Final = _Patterns()
-
-
-@cache
-def _engine(life: int = 0) -> tuple[Callable[[Any], Pattern], type[Exception]]:
-    """Return how to compile patterns: with RE2, or with ``re`` on platforms that have no RE2.
-
-    RE2's module hands out what it compiled before for equal patterns and options. So the
-    options differ, by a few bytes of memory, from one *life* of the process to the next.
-    """
-    try:
-        import re2  # type: ignore[import-untyped]
-    except ImportError:
-        return re.compile, re.error
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True  # without captures, a match costs one pass of the automaton
-    options.max_mem += life
-    return lambda pattern: re2.compile(pattern, options), re2.error
-
-
-@cache
-def _in_bytes(pattern: str) -> bytes:
-    return pattern.encode()
-
-
-def _compiled(pattern: str) -> Pattern:
-    return _patterns.compiled(_in_bytes(pattern))
-
-
-def _pairs(key_words: str) -> tuple[Pattern, Pattern]:
-    pair, key = _pair_patterns(key_words)
-    return _patterns.compiled(pair), _patterns.compiled(key)
-
-
-@lru_cache(maxsize=16)
-def _pair_patterns(key_words: str) -> tuple[bytes, bytes]:
-    key = f"(?i)(?:{key_words}){_PAIR_END}"
-    return f"{key}{_PAIR_VALUE}".encode(), key.encode()
-
-
-def _signs(key_words: str) -> Pattern:
-    """Return one pattern that finds any sign of any secret, for the first pass over every text."""
-    return _patterns.compiled(_signs_pattern(key_words))
-
-
-@lru_cache(maxsize=16)
-def _signs_pattern(key_words: str) -> bytes:
-    forms = "|".join(f"(?:{form.pattern})" for form in (*_LONG_FORMS, *_FORMS, _CUT_URL))
-    return f"(?i:(?:{key_words}){_PAIR_END})|{forms.replace('$', _END)}".encode()

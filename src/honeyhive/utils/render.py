@@ -16,7 +16,7 @@ from typing import Final, cast
 from honeyhive.utils.capture import DEFAULT_LIMITS, CaptureLimits, CutText, bounded_copy
 from honeyhive.utils.shapes import Scalar, exceeded, float_text
 
-__all__ = ["json_text", "render", "tree"]
+__all__ = ["json_text", "render", "render_utf8", "tree"]
 
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
@@ -49,6 +49,11 @@ def render(captured: object, limits: CaptureLimits = DEFAULT_LIMITS) -> Scalar:
     return json_text(tree(captured), limits)
 
 
+def render_utf8(captured: object, limits: CaptureLimits = DEFAULT_LIMITS) -> bytes | Scalar:
+    """Return what `render` returns, but containers as the bytes of their JSON text: who sends them needs no text."""
+    return _json(tree(captured), limits) if type(captured) is bytes else render(captured, limits)
+
+
 def tree(captured: object) -> object:
     """Return a captured value as plain data: scalars, lists, tuples, and dictionaries with text keys."""
     if isinstance(captured, bytes):
@@ -61,25 +66,33 @@ def json_text(plain: object, limits: CaptureLimits = DEFAULT_LIMITS) -> str:
 
     What does not fit is cut where it stands, so that the text remains JSON.
     """
+    return _json(plain, limits).decode()
+
+
+def _json(plain: object, limits: CaptureLimits) -> bytes:
     text = _write_json(plain)
-    size = _utf8_size(text)
+    size = len(text)
     if size <= limits.max_bytes:
         return text
     # The budget of a copy counts characters; this text has more bytes than that, so fewer characters may pass.
     fewer = replace(limits, max_bytes=limits.max_bytes * limits.max_bytes * 3 // (size * 4))
     shorter = _write_json(bounded_copy(plain, fewer))
-    return shorter if _utf8_size(shorter) <= limits.max_bytes else _write_json(exceeded(f"{size} bytes of JSON"))
+    return shorter if len(shorter) <= limits.max_bytes else _write_json(exceeded(f"{size} bytes of JSON"))
 
 
-def _write_json(plain: object) -> str:
+def _write_json(plain: object) -> bytes:
     fast = _orjson_dumps()
     if fast is not None:
         try:
-            return fast(plain).decode()
+            return fast(plain)
         except (TypeError, ValueError):
             # Lone surrogates and integers beyond 64 bits: valid Python, beyond orjson.
             pass
-    return _without_surrogates(_encoder()(plain))
+    text = _encoder()(plain)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _without_surrogates(text).encode()
 
 
 @cache

@@ -3,11 +3,14 @@
 The bytes are written by hand (see `protobuf`) at a fraction of the official
 encoder's cost, and mean the same message. What honeyhive adds on the way:
 
-* every value is cut to its limit first and redacted second;
+* every value is cut to its limit first and redacted second (see `cleaning`);
+* spans are encoded quickly, looked at for secrets all together, and those that are
+  suspect encoded again with care (see `pairs`);
 * what the official encoder drops (lone surrogates, integers beyond 64 bits,
   unknown types, deep nesting) is kept, as text where there is no other way;
 * a span is never lost to its content. If our encoder stumbles, the official one
-  takes that span; if that fails too, the span goes without its attributes.
+  takes that span; if that fails too, the span goes without its attributes
+  (see `last_resort`).
 
 A request groups spans by resource and scope. Both are encoded once and remembered
 by identity. Requests are concatenable: the bytes of two of them one after the
@@ -16,42 +19,32 @@ other are a request as well.
 
 from __future__ import annotations
 
+import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
-from honeyhive.tracer.export.protobuf import (
-    any_value,
-    delimited,
-    fixed64,
-    key_value,
-    name_text,
-    number_pair,
-    text_pair,
-    utf8,
-    varint,
-)
+from honeyhive.tracer.export.cleaning import Cleaner, EncodeCounts, EncodeLimits
+from honeyhive.tracer.export.last_resort import by_official_encoder, without_attributes
+from honeyhive.tracer.export.pairs import CareNeeded, PairEncoder
+from honeyhive.tracer.export.protobuf import delimited, fixed64, utf8, varint
 from honeyhive.tracer.processing.event_types import EVENT_TYPE, EventTypes, usual_event_types
-from honeyhive.tracer.span import Span
-from honeyhive.utils.capture import CaptureLimits, capture
+from honeyhive.tracer.span import INPUTS, NOTHING, RESULT, Span
 from honeyhive.utils.guard import guard
 from honeyhive.utils.lazy import LazyResource
-from honeyhive.utils.render import render
+from honeyhive.utils.render import render_utf8
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.util.types import AttributeValue
 
     from honeyhive.utils.redact import Redactor
 
 __all__ = ["EncodeCounts", "EncodeLimits", "SpanEncoder", "encode_span", "encode_spans", "usual_encoding"]
-
-MARKER: Final = "honeyhive.encode_error"
-"""Attribute that stands for all others of a span whose content could not be encoded."""
 
 _TRACE_ID, _SPAN_ID, _TRACE_STATE, _PARENT_ID = b"\x0a\x10", b"\x12\x08", b"\x1a", b"\x22\x08"
 _NAME, _KIND, _START, _END, _ATTRIBUTE = b"\x2a", b"\x30", b"\x39", b"\x41", b"\x4a"
@@ -64,54 +57,25 @@ _LINK_ATTRIBUTE, _LINK_DROPPED = b"\x22", b"\x28"
 _LOCAL_LINK, _REMOTE_LINK = b"\x35\x00\x01\x00\x00", b"\x35\x00\x03\x00\x00"
 _MESSAGE, _CODE = b"\x12", b"\x18"
 
-_SCALARS: Final = frozenset({int, float, bool})
-
 _RESOURCE_SPANS, _RESOURCE, _SCOPE_SPANS = b"\x0a", b"\x0a", b"\x12"
 _SCOPE, _SPAN, _SCHEMA_URL = b"\x0a", b"\x12", b"\x1a"
 _RESOURCE_ATTRIBUTE, _SCOPE_NAME, _SCOPE_VERSION, _SCOPE_ATTRIBUTE = b"\x0a", b"\x0a", b"\x12", b"\x1a"
 
 _KINDS: Final = {kind: _KIND + varint(kind.value + 1) for kind in SpanKind}
+_INTERNAL_KIND: Final = _KINDS[SpanKind.INTERNAL]
 _UNSET_STATUS: Final = _STATUS + b"\x00"
 _NO_STATICS: Final[Mapping[str, object]] = {}
-_NOTHING: Final[Any] = object()
-_INTERNAL_KIND: Final = _KINDS[SpanKind.INTERNAL]
-_MASK_64, _MASK_128 = (1 << 64) - 1, (1 << 128) - 1
+_NOT_YET: Final[Any] = object()
+_USUAL_LIMITS: Final = EncodeLimits()
+_LONGEST_NAME: Final = 160
+_REMEMBERED: Final = 4096
+_REMEMBERED_SITES: Final = 256
 
-Encoding: TypeAlias = Callable[[Iterable[ReadableSpan]], bytes]
-"""Makes one ``ExportTraceServiceRequest`` of finished spans."""
+_times: Final = struct.Struct("<cQcQ").pack
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-
-_SHORT = 40
-"""Characters up to which a repeated value is worth remembering in encoded form."""
-_REMEMBERED = 4096
-"""Entries of each cache; a full one is emptied, which costs less than keeping order."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodeLimits:
-    """How large things may get, in bytes of UTF-8 or protobuf."""
-
-    longest_value: int = 1 << 20
-    longest_span: int = 10 << 20
-
-
-@dataclass(slots=True)
-class EncodeCounts:
-    """What happened to spans that could not go as they were."""
-
-    official: int = 0
-    """Spans that the official encoder had to take."""
-    marked: int = 0
-    """Spans that went without their attributes."""
-    truncated: int = 0
-    """Attribute values cut to their limit."""
-    shrunk: int = 0
-    """Spans beyond the span limit, encoded again with shorter values."""
-    redacted: int = 0
-    """Values, names and messages in which something was replaced or withheld."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +87,8 @@ class _Statics:
     encoded: bytes
 
 
-@dataclass(slots=True)
-class _Remembered:
-    """Encoded forms of what comes again and again, for one redactor."""
-
-    heads: dict[str, bytes] = field(default_factory=dict)
-    harmless: dict[str, bytes] = field(default_factory=dict)
-    pairs: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    names: dict[str, bytes] = field(default_factory=dict)
-    owners: dict[int, tuple[object, bytes]] = field(default_factory=dict)
-    statics: dict[tuple[int, int, str | None], _Statics] = field(default_factory=dict)
-
-
 class SpanEncoder:
-    """Encodes spans, with the caches that make it cheap. For one thread at a time.
+    """Encodes spans, with the memory that makes it cheap. For one thread at a time.
 
     Args:
         redactor: Sees every name, key, value, message and description before it
@@ -148,61 +100,84 @@ class SpanEncoder:
     def __init__(
         self,
         redactor: Redactor | None = None,
-        limits: EncodeLimits = EncodeLimits(),
+        limits: EncodeLimits = _USUAL_LIMITS,
         event_types: EventTypes | None = None,
     ) -> None:
         self._event_types = event_types
-        self.counts = EncodeCounts()
         self._redactor = redactor
         self._limits = limits
-        self._render_limits = CaptureLimits(max_bytes=limits.longest_value)
-        self._remembered = _Remembered()
+        self._cleaner = Cleaner(redactor, limits.longest_value)
+        self.counts = self._cleaner.counts
+        self._pairs = PairEncoder(_ATTRIBUTE, self._cleaner)
+        self._event_pairs = PairEncoder(_EVENT_ATTRIBUTE, self._cleaner)
+        self._link_pairs = PairEncoder(_LINK_ATTRIBUTE, self._cleaner)
+        self._names: dict[str, bytes] = {}
+        self._inputs: dict[str, str] = {}
+        self._owners: dict[int, tuple[object, bytes]] = {}
+        self._known_statics: dict[tuple[int, int, str | None], _Statics] = {}
 
     def request(self, spans: Iterable[ReadableSpan]) -> bytes:
         """Encode *spans* as an ``ExportTraceServiceRequest``. Raises nothing on account of their content."""
         spans = tuple(spans)
-        redacted_before = self._redactions()
+        redacted_before = self._cleaner.redactions()
         try:
             with guard("encode spans"):
-                return self._grouped(spans, self._encode)
-            return self._grouped(spans, self.span)
+                return self._grouped(spans, self._all(spans))
+            return self._grouped(spans, [self.span(span) for span in spans])
         finally:
-            self.counts.redacted += self._redactions() - redacted_before
-
-    def _redactions(self) -> int:
-        """How much the redactor has replaced for all who share it."""
-        return 0 if self._redactor is None else sum(self._redactor.statistics().values())
+            self.counts.redacted += self._cleaner.redactions() - redacted_before
 
     def span(self, span: ReadableSpan) -> bytes:
         """Encode one ``Span`` message, by whichever way works."""
         with guard("encode a span"):
-            return self._encode(span)
+            return self._encode(span, None)
         with guard("encode a span with the official encoder"):
-            encoded = _official(self._redacted(span))
+            encoded = by_official_encoder(span, self._cleaner)
             self.counts.official += 1
             return encoded
         return self._marked(span, "the span could not be encoded")
 
+    def _all(self, spans: Sequence[ReadableSpan]) -> list[bytes]:
+        """Encode *spans* quickly, and with care those of them in which there may be a secret."""
+        texts: list[bytes] = []
+        ends: list[int] = []
+        encoded = []
+        for span in spans:
+            encoded.append(self._quickly(span, texts))
+            ends.append(len(texts))
+        for number in {bisect_right(ends, place) for place in self._cleaner.suspects(texts)}:
+            encoded[number] = self._encode(spans[number], None)
+        return encoded
+
+    def _quickly(self, span: ReadableSpan, texts: list[bytes]) -> bytes:
+        """Encode one span, and add to *texts* what has to be looked at before it may leave."""
+        known = len(texts)
+        try:
+            return self._encode(span, texts)
+        except CareNeeded:
+            del texts[known:]
+            return self._encode(span, None)
+
     # -- resource and scope ------------------------------------------------------------------
 
-    def _grouped(self, spans: Sequence[ReadableSpan], encode: Callable[[ReadableSpan], bytes]) -> bytes:
+    def _grouped(self, spans: Sequence[ReadableSpan], encoded: Sequence[bytes]) -> bytes:
         resources: dict[bytes, dict[bytes, list[bytes]]] = {}
         group: list[bytes] = []
-        resource, scope, state = _NOTHING, _NOTHING, _NOTHING
-        for span in spans:
+        resource, scope, state = _NOT_YET, _NOT_YET, _NOT_YET
+        for span, message in zip(spans, encoded, strict=True):
             # Spans that share what they share also share resource and scope.
             known = type(span) is Span and span._st is state and span._over is None
             if not known and (span.resource is not resource or span.instrumentation_scope is not scope):
                 resource, scope = span.resource, span.instrumentation_scope
                 group = resources.setdefault(self._resource(resource), {}).setdefault(self._scope(scope), [])
-                state = span._st if type(span) is Span and span._over is None else _NOTHING
-            encoded = encode(span)
-            group += (_SPAN, varint(len(encoded)), encoded)
-        return b"".join(
-            _RESOURCE_SPANS
-            + delimited(resource + b"".join(_SCOPE_SPANS + delimited(s + b"".join(g)) for s, g in scopes.items()))
-            for resource, scopes in resources.items()
-        )
+                state = span._st if type(span) is Span and span._over is None else _NOT_YET
+            group += (_SPAN, varint(len(message)), message)
+        parts: list[bytes] = []
+        for resource, scopes in resources.items():
+            parts += _framed(
+                _RESOURCE_SPANS, [resource, *_flat(_framed(_SCOPE_SPANS, [s, *g]) for s, g in scopes.items())]
+            )
+        return b"".join(parts)
 
     def _resource(self, resource: Resource | None) -> bytes:
         """Fields of ``ResourceSpans`` except the spans."""
@@ -214,35 +189,39 @@ class SpanEncoder:
 
     def _owner(self, owner: _T, spell: Callable[[_T], bytes]) -> bytes:
         # The entry holds its owner, so the id cannot pass to another object meanwhile.
-        known = self._remembered.owners.get(id(owner))
+        known = self._owners.get(id(owner))
         if known is not None:
             return known[1]
         spelled = b""
         with guard("encode a resource or scope"):
             spelled = spell(owner)
-        _remember(self._remembered.owners, id(owner), (owner, spelled))
+        _remember(self._owners, id(owner), (owner, spelled))
         return spelled
 
     def _spell_resource(self, resource: Resource | None) -> bytes:
         if resource is None:
             return _RESOURCE + b"\x00"
-        attributes = self._attributes(_RESOURCE_ATTRIBUTE, resource.attributes)
+        attributes = PairEncoder(_RESOURCE_ATTRIBUTE, self._cleaner).carefully(resource.attributes)
         return _RESOURCE + delimited(b"".join(attributes)) + _optional(_SCHEMA_URL, resource.schema_url)
 
     def _spell_scope(self, scope: InstrumentationScope | None) -> bytes:
         if scope is None:
             return _SCOPE + b"\x00"
         fields = [_optional(_SCOPE_NAME, scope.name), _optional(_SCOPE_VERSION, scope.version)]
-        fields += self._attributes(_SCOPE_ATTRIBUTE, scope.attributes)
+        fields += PairEncoder(_SCOPE_ATTRIBUTE, self._cleaner).carefully(scope.attributes)
         return _SCOPE + delimited(b"".join(fields)) + _optional(_SCHEMA_URL, scope.schema_url)
 
-    # -- span --------------------------------------------------------------------------------
+    # -- span: with a list for texts to be looked at, quickly; without one, carefully ----------
 
-    def _encode(self, span: ReadableSpan) -> bytes:
-        encoded = b"".join(self._ours(span) if type(span) is Span else self._foreign(span))
-        return encoded if len(encoded) <= self._limits.longest_span else self._shrunk(span)
+    def _encode(self, span: ReadableSpan, texts: list[bytes] | None) -> bytes:
+        encoded = b"".join(self._ours(span, texts) if type(span) is Span else self._foreign(span, texts))
+        if len(encoded) <= self._limits.longest_span:
+            return encoded
+        if texts is not None:
+            raise CareNeeded
+        return self._shrunk(span)
 
-    def _foreign(self, span: ReadableSpan) -> list[bytes]:
+    def _foreign(self, span: ReadableSpan, texts: list[bytes] | None) -> list[bytes]:
         """Fields of any SDK span, read through its public face."""
         context = span.context
         parts = [_TRACE_ID, context.trace_id.to_bytes(16), _SPAN_ID, context.span_id.to_bytes(8)]
@@ -251,40 +230,49 @@ class SpanEncoder:
         parent = span.parent
         if parent:
             parts += (_PARENT_ID, parent.span_id.to_bytes(8))
-        parts += self._frame(span.name, span.kind, span.start_time, span.end_time, span.status, parent)
-        parts += self._whole_mapping(span)
-        self._details(parts, span)
+        parts += self._frame(span.name, span.kind, span.start_time, span.end_time, parent, texts)
+        parts.append(self._status(span.status, texts))
+        self._add_mapping(parts, span, texts)
+        self._add_details(parts, span, texts)
         return parts
 
-    def _ours(self, span: Span) -> list[bytes]:
+    def _ours(self, span: Span, texts: list[bytes] | None) -> list[bytes]:
         """Fields of our own span, read from its slots without building what they stand for."""
         parts = [_TRACE_ID, span._tid.to_bytes(16), _SPAN_ID, span._sid.to_bytes(8)]
         if span._tstate:
             parts.append(_trace_state(span._context))
         if span._psid:
             parts += (_PARENT_ID, span._psid.to_bytes(8))
-        parts += self._frame(span._name, span._kind, span._start_time, span._end_time, span._status, span._par)
-        attributes = self._deferred(span) if span._attrs is None else None
-        parts += self._whole_mapping(span) if attributes is None else attributes
+        parts += self._frame(span._name, span._kind, span._start_time, span._end_time, span._par, texts)
+        parts.append(self._status(span._status, texts))
+        if span._attrs is not None or not self._add_deferred(parts, span, texts):
+            self._add_mapping(parts, span, texts)
         if span._ev is not None or span._lk is not None:
-            self._details(parts, span)
+            self._add_details(parts, span, texts)
         return parts
 
     def _frame(
-        self, name: str, kind: SpanKind, start: int | None, end: int | None, status: Status | None, parent: object
+        self, name: str, kind: SpanKind, start: int | None, end: int | None, parent: object, texts: list[bytes] | None
     ) -> tuple[bytes, ...]:
-        """Name, kind, times, status and flags."""
+        """Name, kind, times and flags."""
         return (
             _NAME,
-            self._remembered.names.get(name) or self._name(name),
+            self._names.get(name) or self._name(name, texts),
             _INTERNAL_KIND if kind is SpanKind.INTERNAL else _KINDS[kind],
-            _START + fixed64(start) if start else b"",
-            _END + fixed64(end) if end else b"",
-            self._status(status),
+            _times(_START, start, _END, end) if start and end else _time(_START, start) + _time(_END, end),
             _REMOTE_PARENT if isinstance(parent, SpanContext) and parent.is_remote else _LOCAL_PARENT,
         )
 
-    def _status(self, status: Status | None) -> bytes:
+    def _name(self, name: str, texts: list[bytes] | None) -> bytes:
+        if len(name) > _LONGEST_NAME:
+            return delimited(self._message(name, texts))
+        known = self._names.get(name)
+        if known is None:
+            known = delimited(utf8(self._cleaner.text(name)))
+            _remember(self._names, name, known)
+        return known
+
+    def _status(self, status: Status | None, texts: list[bytes] | None) -> bytes:
         if status is None:
             return b""
         code = status.status_code
@@ -292,176 +280,112 @@ class SpanEncoder:
             return _UNSET_STATUS
         message = b""
         if status.description:
-            message = _MESSAGE + delimited(utf8(self._text(status.description)))
+            message = _MESSAGE + delimited(self._message(status.description, texts))
         return _STATUS + delimited(message + _count(_CODE, code.value))
 
-    def _details(self, parts: list[bytes], span: ReadableSpan) -> None:
+    def _message(self, text: str, texts: list[bytes] | None) -> bytes:
+        if texts is None:
+            return utf8(self._cleaner.text(text))
+        if len(text) > self._cleaner.short_enough:
+            raise CareNeeded
+        texts.append(utf8(text))
+        return texts[-1]
+
+    def _add_details(self, parts: list[bytes], span: ReadableSpan, texts: list[bytes] | None) -> None:
         """Events and links, and how many of them were dropped."""
         for event in span.events:
-            parts += (_EVENT, delimited(self._event(event)))
+            parts += (_EVENT, delimited(self._event(event, texts)))
         parts.append(_count(_DROPPED_EVENTS, span.dropped_events))
         for link in span.links:
-            parts += (_LINK, delimited(self._link(link)))
+            parts += (_LINK, delimited(self._link(link, texts)))
         parts.append(_count(_DROPPED_LINKS, span.dropped_links))
 
-    def _event(self, event: Event) -> bytes:
-        parts = [_EVENT_TIME, fixed64(event.timestamp), _EVENT_NAME, self._name(event.name)]
-        parts += self._attributes(_EVENT_ATTRIBUTE, event.attributes)
+    def _event(self, event: Event, texts: list[bytes] | None) -> bytes:
+        parts = [_EVENT_TIME, fixed64(event.timestamp), _EVENT_NAME, self._name(event.name, texts)]
+        self._event_pairs.add(parts, event.attributes, texts)
         parts.append(_count(_EVENT_DROPPED, event.dropped_attributes))
         return b"".join(parts)
 
-    def _link(self, link: Link) -> bytes:
+    def _link(self, link: Link, texts: list[bytes] | None) -> bytes:
         context = link.context
         parts = [_TRACE_ID, context.trace_id.to_bytes(16), _SPAN_ID, context.span_id.to_bytes(8)]
-        parts += self._attributes(_LINK_ATTRIBUTE, link.attributes)
+        self._link_pairs.add(parts, link.attributes, texts)
         parts.append(_count(_LINK_DROPPED, link.dropped_attributes))
         parts.append(_REMOTE_LINK if context.is_remote else _LOCAL_LINK)
         return b"".join(parts)
 
-    # -- attributes --------------------------------------------------------------------------
+    # -- attributes of spans -------------------------------------------------------------------
 
-    def _attributes(self, tag: bytes, attributes: Mapping[str, object] | None) -> list[bytes]:
-        parts: list[bytes] = []
-        if not attributes:
-            return parts
-        pairs, heads, longest = self._remembered.pairs, self._remembered.harmless, self._limits.longest_value >> 2
-        texts: list[bytes] = []
-        unsure: list[tuple[int, str, str]] = []
-        for key, value in attributes.items():
-            kind = type(value)
-            if kind is str:
-                if len(value) <= _SHORT:  # type: ignore[arg-type]
-                    pair = pairs.get((key, value)) or self._short(key, value)  # type: ignore[arg-type]
-                elif len(value) <= longest and (head := heads.get(key) or self._harmless(key)):  # type: ignore[arg-type]
-                    text = utf8(value)  # type: ignore[arg-type]
-                    texts.append(text)
-                    unsure.append((len(parts) + 1, key, value))  # type: ignore[arg-type]
-                    pair = text_pair(head, text)
-                else:
-                    pair = self._pair(key, value)
-            elif kind in _SCALARS and (head := heads.get(key) or self._harmless(key)):
-                pair = number_pair(head, value)  # type: ignore[arg-type]
-            else:
-                pair = self._pair(key, value)
-            parts += (tag, pair)
-        # Texts are searched for secrets together, which costs little more than one of them alone.
-        if texts and self._redactor is not None and not self._redactor.finds_nothing(texts):
-            for place, key, value in unsure:
-                parts[place] = self._pair(key, value)
-        return parts
-
-    def _harmless(self, key: str) -> bytes | None:
-        """Return the head of a key under which numbers, and texts without signs of secrets, may go as they are."""
-        redactor = self._redactor
-        if type(key) is not str or (redactor is not None and (redactor.sees_everything or redactor.is_secret_key(key))):
-            return None
-        head = self._remembered.heads.get(key) or self._head(key)
-        _remember(self._remembered.harmless, key, head)
-        return head
-
-    def _whole_mapping(self, span: ReadableSpan) -> list[bytes]:
+    def _add_mapping(self, parts: list[bytes], span: ReadableSpan, texts: list[bytes] | None) -> None:
         """All attributes of a span from the one mapping of them, and how many were dropped."""
         attributes: Mapping[str, object] = span.attributes or {}
         if self._event_types is not None:
             attributes = {**attributes, **self._event_types.additions(span.name, attributes)}
-        parts = self._attributes(_ATTRIBUTE, attributes)
+        self._pairs.add(parts, attributes, texts)
         parts.append(_count(_DROPPED_ATTRIBUTES, span.dropped_attributes))
-        return parts
 
-    def _deferred(self, span: Span) -> list[bytes] | None:
-        """Attributes of a span whose mapping nobody asked for; ``None`` where only the mapping will do.
+    def _add_deferred(self, parts: list[bytes], span: Span, texts: list[bytes] | None) -> bool:
+        """Attributes of a span whose mapping nobody asked for; false, and nothing added, where only the mapping will do.
 
         That is: one key from two sources, of which the later wins; limits that cut; rules that look at everything.
         """
         limits = span._st.limits
-        has_rules = self._event_types is not None and self._event_types.has_rules
-        if has_rules or limits.max_span_attribute_length is not None:
-            return None
+        types = self._event_types
+        if limits.max_span_attribute_length is not None or (types is not None and types.has_rules):
+            return False
         statics = self._statics(span)
-        captured = span.captured_attributes()
-        dynamic: Mapping[str, object] = span._dyn or {}
+        captured = self._captured_keys(span)
+        dynamic: Mapping[str, object] = span._dyn or _NO_STATICS
         most = limits.max_span_attributes
         if most is not None and len(statics.keys) + len(captured) + len(dynamic) > most:
-            return None
-        if not (
-            statics.keys.isdisjoint(captured)
-            and statics.keys.isdisjoint(dynamic)
-            and captured.keys().isdisjoint(dynamic)
-        ):
-            return None
-        if self._event_types is not None and EVENT_TYPE not in statics.keys and EVENT_TYPE not in dynamic:
+            return False
+        if not statics.keys.isdisjoint(dynamic):
+            return False
+        for key in captured:
+            if key in statics.keys or key in dynamic:
+                return False
+        parts.append(statics.encoded)
+        if captured:
+            self._add_captured(parts, span, captured, texts)
+        if types is not None and EVENT_TYPE not in statics.keys and EVENT_TYPE not in dynamic:
             declared = _NO_STATICS if span._site is None else span._site.statics
-            dynamic = {**dynamic, **self._event_types.additions(span._name, {**declared, **dynamic})}
-        return [statics.encoded, *self._attributes(_ATTRIBUTE, {**captured, **dynamic} if captured else dynamic)]
+            dynamic = {**dynamic, **types.additions(span._name, {**declared, **dynamic})}
+        self._pairs.add(parts, dynamic, texts)
+        return True
+
+    def _captured_keys(self, span: Span) -> list[str]:
+        """The keys of the arguments, in order, and of the result if there is one."""
+        inputs = self._inputs
+        keys = [inputs.get(name) or self._input(name) for name in span._names]
+        if span._result is not NOTHING:
+            keys.append(RESULT)
+        return keys
+
+    def _input(self, name: str) -> str:
+        key = INPUTS + name
+        _remember(self._inputs, name, key)
+        return key
+
+    def _add_captured(self, parts: list[bytes], span: Span, keys: Sequence[str], texts: list[bytes] | None) -> None:
+        for key, captured in zip(keys, (*span._values, span._result), strict=False):
+            value = captured if type(captured) is str else render_utf8(captured)
+            if value is not None:
+                self._pairs.add_one(parts, key, value, texts)
 
     def _statics(self, span: Span) -> _Statics:
-        site, identity = span._site, span._st.identity
         if span._bag:
             return self._spell_statics(span)
-        key = (id(site), id(identity), span.session_id)
-        known = self._remembered.statics.get(key)
+        key = (id(span._site), id(span._st.identity), span.session_id)
+        known = self._known_statics.get(key)
         if known is None:
             known = self._spell_statics(span)
-            _remember(self._remembered.statics, key, known, most=256)
+            _remember(self._known_statics, key, known, _REMEMBERED_SITES)
         return known
 
     def _spell_statics(self, span: Span) -> _Statics:
         site = span._site
         merged = {**(_NO_STATICS if site is None else site.statics), **span.identity_attributes()}
-        return _Statics((site, span._st.identity), frozenset(merged), b"".join(self._attributes(_ATTRIBUTE, merged)))
-
-    def _short(self, key: str, value: str) -> bytes:
-        pair = self._pair(key, value)
-        _remember(self._remembered.pairs, (key, value), pair)
-        return pair
-
-    def _pair(self, key: str, value: object) -> bytes:
-        """One ``KeyValue``, delimited. Its commonest kinds, text and numbers, are spelled in place."""
-        if type(value) is str:
-            if len(value) > self._limits.longest_value >> 2:
-                value = self._cut(value)
-        elif type(value) not in _SCALARS:
-            return self._structured(key, value)
-        if self._redactor is not None:
-            value = self._redactor.attribute(key, value)
-        head = self._remembered.heads.get(key) or self._head(key)
-        return text_pair(head, utf8(value)) if type(value) is str else delimited(head + delimited(any_value(value)))
-
-    def _structured(self, key: str, value: object) -> bytes:
-        body = any_value(value)
-        if len(body) > self._limits.longest_value:
-            self.counts.truncated += 1
-            return self._pair(key, str(render(capture(value), self._render_limits)))
-        if self._redactor is not None:
-            body = any_value(self._redactor.attribute(key, value))
-        return delimited((self._remembered.heads.get(key) or self._head(key)) + delimited(body))
-
-    def _head(self, key: str) -> bytes:
-        """The key of a ``KeyValue`` and the tag of its value."""
-        head = key_value(self._text(name_text(key)), None)[:-1]  # without the empty value's length
-        if type(key) is str and len(key) <= 4 * _SHORT:
-            _remember(self._remembered.heads, key, head)
-        return head
-
-    def _name(self, name: str) -> bytes:
-        known = self._remembered.names.get(name)
-        if known is None:
-            known = delimited(utf8(self._text(name)))
-            if len(known) <= 4 * _SHORT:
-                _remember(self._remembered.names, name, known)
-        return known
-
-    def _text(self, text: str) -> str:
-        text = self._cut(text)
-        return text if self._redactor is None else self._redactor.text(text)
-
-    def _cut(self, text: str) -> str:
-        longest = self._limits.longest_value
-        if len(text) <= longest >> 2:
-            return text
-        shorter = str(render(text, self._render_limits))
-        self.counts.truncated += len(shorter) != len(text)
-        return shorter
+        return _Statics((site, span._st.identity), frozenset(merged), b"".join(self._pairs.carefully(merged)))
 
     # -- spans that cannot go as they are ----------------------------------------------------
 
@@ -470,40 +394,14 @@ class SpanEncoder:
         self.counts.shrunk += 1
         for longest in (64 << 10, 4 << 10, 256):
             smaller = SpanEncoder(self._redactor, replace(self._limits, longest_value=longest), self._event_types)
-            encoded = b"".join(smaller._foreign(span))
+            encoded = b"".join(smaller._foreign(span, None))
             if len(encoded) <= self._limits.longest_span:
                 return encoded
         return self._marked(span, "the span is too large")
 
-    def _redacted(self, span: ReadableSpan) -> ReadableSpan:
-        """A plain copy for the official encoder, which knows no redaction."""
-        return ReadableSpan(
-            name=self._text(span.name),
-            context=span.context,
-            parent=span.parent,
-            resource=span.resource,
-            attributes=self._cleaned(span.attributes),
-            events=[Event(self._text(e.name), self._cleaned(e.attributes), e.timestamp) for e in span.events],
-            links=[Link(link.context, self._cleaned(link.attributes)) for link in span.links],
-            kind=span.kind,
-            status=Status(span.status.status_code, span.status.description and self._text(span.status.description)),
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
-        )
-
-    def _cleaned(self, attributes: Mapping[str, AttributeValue] | None) -> dict[str, AttributeValue]:
-        if self._redactor is None:
-            return dict(attributes or {})
-        return {self._text(k): self._redactor.attribute(k, v) for k, v in (attributes or {}).items()}
-
     def _marked(self, span: ReadableSpan, reason: str) -> bytes:
-        """What is certain of a span, with *reason* in place of its attributes."""
         self.counts.marked += 1
-        name = b"unknown"
-        with guard("encode a span's name"):
-            name = utf8(self._text(span.name))[:256].decode(errors="ignore").encode()
-        return b"".join((_bare(span), _NAME, delimited(name), _ATTRIBUTE, delimited(key_value(MARKER, reason))))
+        return without_attributes(span, reason, self._cleaner)
 
 
 class UsualEncoding:
@@ -524,7 +422,7 @@ class UsualEncoding:
         return replace(self._counts)
 
 
-def usual_encoding(redactor: Redactor | None, limits: EncodeLimits = EncodeLimits()) -> UsualEncoding:
+def usual_encoding(redactor: Redactor | None, limits: EncodeLimits = _USUAL_LIMITS) -> UsualEncoding:
     """Return what makes requests for a tracer."""
     return UsualEncoding(redactor, limits)
 
@@ -539,7 +437,17 @@ def encode_spans(spans: Iterable[ReadableSpan], *, redactor: Redactor | None = N
     return SpanEncoder(redactor).request(spans)
 
 
+def _framed(tag: bytes, parts: Sequence[bytes]) -> list[bytes]:
+    """Put tag and length in front of *parts*, which are joined later, all at once."""
+    return [tag, varint(sum(map(len, parts))), *parts]
+
+
+def _flat(lists: Iterable[list[bytes]]) -> list[bytes]:
+    return [part for parts in lists for part in parts]
+
+
 def _remember(cache: dict[_K, _V], key: _K, value: _V, most: int = _REMEMBERED) -> None:
+    """Keep *value*; a full cache is emptied, which costs less than keeping order."""
     if len(cache) >= most:
         cache.clear()
     cache[key] = value
@@ -558,21 +466,5 @@ def _count(tag: bytes, number: int) -> bytes:
     return tag + varint(number) if number else b""
 
 
-def _official(span: ReadableSpan) -> bytes:
-    from opentelemetry.exporter.otlp.proto.common._internal.trace_encoder import _encode_span
-
-    encoded: bytes = _encode_span(span).SerializeToString()
-    return encoded
-
-
-def _bare(span: ReadableSpan) -> bytes:
-    """Ids, times and flags of a span of which nothing else can be relied on."""
-    context, parent = span.get_span_context(), span.parent
-    parts = [_LOCAL_PARENT]
-    if context is not None:
-        parts += (_TRACE_ID, (context.trace_id & _MASK_128).to_bytes(16))
-        parts += (_SPAN_ID, (context.span_id & _MASK_64).to_bytes(8))
-    if parent is not None:
-        parts += (_PARENT_ID, (parent.span_id & _MASK_64).to_bytes(8))
-    parts += (_START, fixed64((span.start_time or 0) & _MASK_64), _END, fixed64((span.end_time or 0) & _MASK_64))
-    return b"".join(parts)
+def _time(tag: bytes, nanoseconds: int | None) -> bytes:
+    return tag + fixed64(nanoseconds) if nanoseconds else b""

@@ -23,8 +23,18 @@ from typing import Any, Final
 from honeyhive.utils.capture import capture
 from honeyhive.utils.render import render
 
-__all__ = ["DEEPEST", "any_value", "delimited", "fixed64", "key_value", "name_text", "number_pair", "text_pair",
-           "utf8", "varint"]  # fmt: skip
+__all__ = [
+    "DEEPEST",
+    "SMALL",
+    "any_value",
+    "delimited",
+    "double",
+    "fixed64",
+    "key_value",
+    "name_text",
+    "utf8",
+    "varint",
+]
 
 DEEPEST = 24
 """Levels of nested values that are written; below, values become text.
@@ -37,13 +47,12 @@ _LOWEST_INT, _HIGHEST_INT = -(1 << 63), (1 << 63) - 1
 _SEVEN_BITS, _MORE = 0x7F, 0x80
 _TWO_BYTES_HOLD = 1 << 14
 _SMALL_ENOUGH = 4096
-_LONGEST_NUMBER = 11
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _STRING, _INT, _DOUBLE, _ARRAY, _KVLIST, _BYTES = b"\x0a", b"\x18", b"\x21", b"\x2a", b"\x32", b"\x3a"
 _TRUE, _FALSE = b"\x10\x01", b"\x10\x00"
 _KEY, _VALUE, _ITEM = b"\x0a", b"\x12", b"\x0a"
 
-_pack_double = struct.Struct("<d").pack
+double = struct.Struct("<d").pack
 _encode = str.encode
 fixed64 = struct.Struct("<Q").pack
 
@@ -59,30 +68,13 @@ def _spell_varint(number: int) -> bytes:
     return bytes(spelled)
 
 
-_SMALL = tuple(map(_spell_varint, range(_SMALL_ENOUGH)))
-
-
-def text_pair(head: bytes, text: bytes) -> bytes:
-    """Spell a ``KeyValue`` whose value is *text*, delimited; *head* is its key and the tag of its value."""
-    length = len(text)
-    size = _SMALL[length] if length < _SMALL_ENOUGH else _spell_varint(length)
-    length += 1 + len(size)
-    body = _SMALL[length] if length < _SMALL_ENOUGH else _spell_varint(length)
-    length += len(head) + len(body)
-    return b"".join((varint(length), head, body, _STRING, size, text))
-
-
-def number_pair(head: bytes, number: float) -> bytes:
-    """Spell a ``KeyValue`` whose value is a number or a truth value, delimited, as `text_pair` does for text."""
-    body = _EXACTLY[type(number)](number)
-    if len(body) > _LONGEST_NUMBER:  # an integer beyond 64 bits is text
-        return delimited(head + delimited(body))
-    return varint(len(head) + 1 + len(body)) + head + _SMALL[len(body)] + body
+SMALL: Final = tuple(map(_spell_varint, range(_SMALL_ENOUGH)))
+"""The smallest numbers, spelled."""
 
 
 def varint(number: int) -> bytes:
     """Spell a non-negative integer, seven bits a byte, lowest first."""
-    return _SMALL[number] if number < _SMALL_ENOUGH else _spell_varint(number)
+    return SMALL[number] if number < _SMALL_ENOUGH else _spell_varint(number)
 
 
 def delimited(payload: bytes) -> bytes:
@@ -139,7 +131,7 @@ def _string(value: str) -> bytes:
 
 
 def _double(value: float) -> bytes:
-    return _DOUBLE + _pack_double(value)
+    return _DOUBLE + double(value)
 
 
 def _opaque(value: bytes) -> bytes:
@@ -148,7 +140,7 @@ def _opaque(value: bytes) -> bytes:
 
 def _integer(value: int) -> bytes:
     if 0 <= value < _SMALL_ENOUGH:
-        return _INT + _SMALL[value]
+        return _INT + SMALL[value]
     if 0 <= value <= _HIGHEST_INT:
         return _INT + _spell_varint(value)
     if _LOWEST_INT <= value < 0:

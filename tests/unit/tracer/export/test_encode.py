@@ -313,6 +313,47 @@ def test_a_secret_key_hides_numbers_and_harmless_texts_each_time(key: str, value
     assert {key: REDACTED, "n": 1, "long": "y" * 99} == first == second
 
 
+secretive = st.lists(
+    st.sampled_from(
+        [SECRET, "fine", "password=", "hunter2", "x" * 50, '{"input_tokens": 3}', ' "token": ', "é", "\ud800"]
+    ),
+    max_size=4,
+).map(" ".join)
+secretive_spans = st.builds(
+    span_with,
+    st.dictionaries(
+        st.sampled_from(["a", "b", "c", "api_key"]),
+        secretive | st.integers(0, 9) | st.lists(secretive, max_size=2).map(tuple) | st.lists(st.booleans()).map(tuple),
+    ),
+    name=secretive,
+    status=st.builds(Status, st.just(StatusCode.ERROR), secretive),
+    events=st.lists(st.builds(Event, secretive, st.dictionaries(st.just("why"), secretive), st.just(1)), max_size=1),
+)
+
+
+@given(st.lists(secretive_spans, max_size=5))
+@settings(deadline=None)
+def test_spans_looked_at_together_are_redacted_as_each_for_itself(given_spans: list[ReadableSpan]) -> None:
+    together, apart = SpanEncoder(Redactor()), SpanEncoder(Redactor())
+
+    for _ in range(2):
+        request = ExportTraceServiceRequest.FromString(together.request(given_spans))
+        shown_together = [
+            span for owner in request.resource_spans for scope in owner.scope_spans for span in scope.spans
+        ]
+
+        assert shown_together == [parsed(apart.span(span)) for span in given_spans]
+
+
+def test_what_is_cut_or_redacted_in_a_suspect_span_is_counted_once() -> None:
+    encoder = SpanEncoder(Redactor(), EncodeLimits(longest_value=1000))
+    suspect = span_with({"a": f"use {SECRET} please " + "x" * 40, "password": "hunter2", "long": "x" * 2000})
+
+    encoder.request([span_with({"a": "fine " * 20}), suspect])
+
+    assert (2, 1) == (encoder.counts.redacted, encoder.counts.truncated)
+
+
 def test_a_mask_sees_every_value_also_harmless_ones() -> None:
     seen: list[object] = []
     encoder = SpanEncoder(Redactor(mask=lambda key, value: seen.append(value) or "masked"))

@@ -1,0 +1,213 @@
+"""Attributes as OTLP ``KeyValue`` fields, with the memory that makes it cheap.
+
+There are two ways. *Carefully*, each value is cut, redacted and spelled for itself. *Quickly*, keys and short values
+that come again and again are spelled from memory, and texts are spelled as they are and put on a list: whoever encodes
+many spans has one look for secrets at all texts of all of them. Where that will not do, `CareNeeded` is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from honeyhive.tracer.export.cleaning import Cleaner
+from honeyhive.tracer.export.protobuf import SMALL, any_value, delimited, double, key_value, name_text, utf8, varint
+from honeyhive.utils.capture import capture
+
+__all__ = ["CareNeeded", "PairEncoder"]
+
+_SHORT: Final = 40
+"""Characters up to which a repeated value is worth remembering in encoded form."""
+_LONGEST_KEY: Final = 160
+_REMEMBERED: Final = 4096
+"""Keys and values remembered; when there are more, all are forgotten, which costs less than keeping order."""
+_REMEMBERED_OF_ONE: Final = 256
+"""Values of one key; more than that, and they are hardly repeated."""
+_SMALL_ENOUGH: Final = len(SMALL) - 8 * _LONGEST_KEY
+"""Below this, a number or the length of a text, and the sizes of what it is part of, are spelled by heart."""
+_ONE_BYTE_HOLDS: Final = 128
+_INT: Final = b"\x18"
+_STRING: Final = b"\x0a"
+_SCALARS: Final = frozenset({int, float, bool})
+_encode = str.encode
+
+
+class CareNeeded(Exception):  # noqa: N818 -- no error: a way that is closed
+    """Something here has to be cut or redacted; nothing has been counted so far."""
+
+
+class _Key:
+    """What is remembered of a key: its bytes and the tag of its value, and fields of repeated values."""
+
+    __slots__ = ("double", "false", "fields", "head", "size", "true", "trusted")
+
+    def __init__(self, tag: bytes, head: bytes, *, trusted: bool) -> None:
+        self.head = head
+        self.size = len(head)
+        self.trusted = trusted
+        self.double = tag + varint(self.size + 10) + head + b"\x09\x21"
+        self.true = tag + varint(self.size + 3) + head + b"\x02\x10\x01"
+        self.false = tag + varint(self.size + 3) + head + b"\x02\x10\x00"
+        self.fields: dict[str, bytes] = {}
+
+
+class PairEncoder:
+    """Encodes attributes as fields of one number. For one thread at a time.
+
+    Args:
+        tag: Of the field, of wire type 2.
+        cleaner: Says what may leave.
+    """
+
+    def __init__(self, tag: bytes, cleaner: Cleaner) -> None:
+        self._tag = tag
+        self._cleaner = cleaner
+        self._keys: dict[str, _Key] = {}
+        self._remembered = 0
+
+    def add(self, parts: list[bytes], attributes: Mapping[str, object] | None, texts: list[bytes] | None) -> None:
+        """Append the fields of *attributes* to *parts*.
+
+        Args:
+            parts: Where to.
+            attributes: In their order.
+            texts: Takes what has to be looked at before the fields may leave; without it, they may leave at once.
+
+        Raises:
+            CareNeeded: It can only be done without *texts*.
+        """
+        if not attributes:
+            return
+        if texts is None:
+            parts += self.carefully(attributes)
+        else:
+            self._add_quickly(parts, attributes, texts)
+
+    def add_one(self, parts: list[bytes], key: str, value: object, texts: list[bytes] | None) -> None:
+        """Do the same for one attribute, whose value may be a text in UTF-8."""
+        if type(value) is not bytes:
+            self.add(parts, {key: value}, texts)
+        elif texts is None:
+            parts.append(self._field(key, value.decode()))
+        else:
+            known = self._keys.get(key) or self._key(key)
+            if not known.trusted or len(value) > self._cleaner.longest:
+                raise CareNeeded
+            texts.append(value)
+            self._add_text(parts, known, value)
+
+    # -- quickly -----------------------------------------------------------------------------
+
+    def _add_quickly(self, parts: list[bytes], attributes: Mapping[str, object], texts: list[bytes]) -> None:
+        # One loop that calls little, for it runs for every attribute of every span.
+        keys, tag, append = self._keys, self._tag, parts.append
+        for key, value in attributes.items():
+            known = keys.get(key) or self._key(key)
+            kind = type(value)
+            if not known.trusted:
+                raise CareNeeded
+            if kind is str:
+                field = known.fields.get(value) if len(value) <= _SHORT else None  # type: ignore[arg-type, call-overload]
+                if field is None:
+                    self._add_new_text(parts, known, key, value, texts)  # type: ignore[arg-type]
+                else:
+                    append(field)
+            elif kind is int:
+                if 0 <= value < _SMALL_ENOUGH:  # type: ignore[operator]
+                    number = SMALL[value]  # type: ignore[call-overload]
+                    size = len(number) + 1
+                    parts += (tag, SMALL[known.size + size + 1], known.head, SMALL[size], _INT, number)
+                else:
+                    append(self._spelled(key, any_value(value)))
+            elif kind is float:
+                append(known.double + double(value))
+            elif kind is bool:
+                append(known.true if value else known.false)
+            else:
+                append(self._quick_structure(key, value, texts))
+
+    def _add_new_text(self, parts: list[bytes], known: _Key, key: str, value: str, texts: list[bytes]) -> None:
+        length = len(value)
+        if length > self._cleaner.short_enough:
+            raise CareNeeded
+        try:
+            text = _encode(value)
+        except UnicodeEncodeError:
+            text = utf8(value)
+        if length <= _SHORT and len(known.fields) < _REMEMBERED_OF_ONE:
+            if self._cleaner.suspects((text,)):
+                raise CareNeeded
+            field = self._spelled(key, any_value(value))
+            self._count_remembered()
+            known.fields[value] = field
+            parts.append(field)
+        else:
+            texts.append(text)
+            self._add_text(parts, known, text)
+
+    def _add_text(self, parts: list[bytes], known: _Key, text: bytes) -> None:
+        length = len(text)
+        if length < _SMALL_ENOUGH:
+            body = length + (2 if length < _ONE_BYTE_HOLDS else 3)
+            size = known.size + body + (1 if body < _ONE_BYTE_HOLDS else 2)
+            parts += (self._tag, SMALL[size], known.head, SMALL[body], _STRING, SMALL[length], text)
+            return
+        spelled = varint(length)
+        body = 1 + len(spelled) + length
+        size_of_body = varint(body)
+        size = known.size + len(size_of_body) + body
+        parts += (self._tag, varint(size), known.head, size_of_body, _STRING, spelled, text)
+
+    def _quick_structure(self, key: str, value: object, texts: list[bytes]) -> bytes:
+        """Spell a flat sequence of scalars, as OpenTelemetry's attributes are."""
+        if type(value) is not tuple and type(value) is not list:
+            raise CareNeeded
+        for item in value:
+            if type(item) is str:
+                texts.append(utf8(item))
+            elif type(item) not in _SCALARS:
+                raise CareNeeded
+        body = any_value(value)
+        if len(body) > self._cleaner.longest:
+            raise CareNeeded
+        return self._spelled(key, body)
+
+    # -- carefully -----------------------------------------------------------------------------
+
+    def carefully(self, attributes: Mapping[str, object] | None) -> Sequence[bytes]:
+        """Return the fields of *attributes*, fit to leave."""
+        return [self._field(key, value) for key, value in attributes.items()] if attributes else ()
+
+    def _field(self, key: str, value: object) -> bytes:
+        if type(value) is str:
+            value = self._cleaner.cut(value)
+        elif type(value) not in _SCALARS:
+            return self._structure(key, value)
+        return self._spelled(key, any_value(self._cleaner.value(key, value)))
+
+    def _structure(self, key: str, value: object) -> bytes:
+        if len(any_value(value)) > self._cleaner.longest:
+            self._cleaner.counts.truncated += 1
+            return self._field(key, self._cleaner.cut_captured(capture(value)))
+        return self._spelled(key, any_value(self._cleaner.value(key, value)))
+
+    def _spelled(self, key: str, body: bytes) -> bytes:
+        head = (self._keys.get(key) or self._key(key)).head
+        return self._tag + delimited(head + delimited(body))
+
+    # -- memory ------------------------------------------------------------------------------
+
+    def _key(self, key: str) -> _Key:
+        head = key_value(self._cleaner.text(name_text(key)), None)[:-1]  # without the empty value's length
+        is_usual = type(key) is str and len(key) <= _LONGEST_KEY
+        known = _Key(self._tag, head, trusted=is_usual and self._cleaner.trusts(key))
+        if is_usual:
+            self._count_remembered()
+            self._keys[key] = known
+        return known
+
+    def _count_remembered(self) -> None:
+        self._remembered += 1
+        if self._remembered > _REMEMBERED:
+            self._keys.clear()
+            self._remembered = 1
