@@ -12,6 +12,7 @@ from honeyhive.exceptions import JournalError, JournalFullError, JournalLockedEr
 from honeyhive.journal.files import Files
 from honeyhive.journal.folder import Folder, SegmentName, as_journal_error, check_prefix, told_as_journal_error
 from honeyhive.journal.interface import JournalInterface
+from honeyhive.journal.recent import Recent
 from honeyhive.journal.records import HEADER_BYTES, Draft, Position, Record
 from honeyhive.journal.segment import Batch, Corruption, Segment
 
@@ -38,6 +39,8 @@ class Journal(JournalInterface):
         max_bytes: Bound on all segments in the directory; ``None`` for none.
         max_disk_share: Bound on the same as a share of the disk's free space; ``None`` for none.
         keep: Be a log.
+        recent_bytes: How many bytes of records to keep in memory until they are acknowledged, so that reading them
+            costs nothing; what is in memory is not read from the disk.
         files: The file layer.
 
     Raises:
@@ -55,8 +58,10 @@ class Journal(JournalInterface):
         max_bytes: int | None = 256 * _MIB,
         max_disk_share: float | None = 0.2,
         keep: bool = False,
+        recent_bytes: int = 0,
         files: Files | None = None,
     ) -> None:
+        self._recent_bytes = recent_bytes
         self._forget()
         self._files = files or Files()
         if not self._files.supported:
@@ -76,6 +81,7 @@ class Journal(JournalInterface):
         self._sync_lock = threading.Lock()  # one sync at a time
         self._acknowledge_lock = threading.Lock()  # cursors on disk only move forward
         self._segments: list[Segment] = []
+        self._recent = Recent(self._recent_bytes)
         self._number: int | None = None
         self._last: Position | None = None
         self._appends = 0
@@ -106,6 +112,9 @@ class Journal(JournalInterface):
             self._own_bytes += size
             self._appends += 1
             self._last = positions[-1]
+            for draft, position in zip(drafts, positions, strict=True):
+                end = position.offset + HEADER_BYTES + len(draft.payload)
+                self._recent.keep(Record(draft.kind, draft.items, draft.payload, position, end))
         return positions
 
     def _writable(self, size: int) -> Segment:
@@ -260,7 +269,9 @@ class Journal(JournalInterface):
             start = 0 if self._keep and after is not None else segment.acknowledged
             if after is not None and after.segment == segment.name:
                 start = max(start, segment.after(after.offset, end))
-            damaged = segment.read(start, end, batch)
+            with self._lock:
+                start = self._recent.read(segment.name, start, batch)
+            damaged = [] if batch.full else segment.read(start, end, batch)
             if damaged:
                 with self._lock:
                     segment.note_damage(damaged)
@@ -293,6 +304,7 @@ class Journal(JournalInterface):
         with self._acknowledge_lock:
             with self._lock:
                 self._check_open()
+                self._recent.forget(position)
                 upto = [
                     segment
                     for segment in self._segments

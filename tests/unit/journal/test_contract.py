@@ -22,7 +22,7 @@ drafts = st.builds(
 )
 
 
-@pytest.fixture(params=["spool", "log", "memory"])
+@pytest.fixture(params=["spool", "recent", "log", "memory"])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     def on_disk(max_bytes: int) -> JournalInterface:
         return Journal(
@@ -32,6 +32,7 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
             max_bytes=max_bytes,
             max_disk_share=None,
             keep=request.param == "log",
+            recent_bytes=40 if request.param == "recent" else 0,
         )
 
     def in_memory(max_bytes: int) -> JournalInterface:

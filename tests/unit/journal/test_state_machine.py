@@ -35,7 +35,13 @@ class SpoolOverManyLives(RuleBasedStateMachine):
     def begin(self) -> None:
         self.life += 1
         self.files = FaultyFiles()
-        self.journal = Journal(self.directory, prefix=f"{self.life}-b", segment_bytes=300, files=self.files)
+        self.journal = Journal(
+            self.directory,
+            prefix=f"{self.life}-b",
+            segment_bytes=300,
+            recent_bytes=self.life % 3 * 250,
+            files=self.files,
+        )
 
     @rule(sizes=st.lists(st.integers(0, 400), min_size=1, max_size=3))
     def append(self, sizes: list[int]) -> None:

@@ -493,3 +493,28 @@ def test_a_reader_of_nothing_reads_nothing(tmp_path: Path) -> None:
     assert JournalReader(tmp_path / "absent").read() == []
     with pytest.raises(JournalError):
         JournalReader(tmp_path).payload(Position("../../etc/passwd", 0))
+
+
+def test_what_was_just_appended_is_read_from_memory_and_the_rest_from_the_disk(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    journal = Journal(tmp_path, recent_bytes=300, files=files)
+    positions = fill(journal, 5)
+
+    files.fail_next("pread", Fault.IO_ERROR)
+    from_memory = journal.read(max_items=2)
+    with pytest.raises(JournalError):
+        journal.read()
+
+    assert [record.position for record in from_memory] == positions[:2]
+    assert [record.payload[0] for record in journal.read()] == [0, 1, 2, 3, 4]
+
+
+def test_acknowledged_records_make_room_in_memory(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    journal = Journal(tmp_path, recent_bytes=300, files=files)
+
+    journal.acknowledge(fill(journal, 3)[-1])
+    positions = fill(journal, 3)
+    files.fail_next("pread", Fault.IO_ERROR)
+
+    assert [record.position for record in journal.read()] == positions

@@ -14,6 +14,8 @@ from honeyhive.tracer.export.spool import DeadJournal, NoDiskWantedError
 
 __all__ = ["DiskStorage", "MemoryStorage"]
 
+_RECENT_BYTES = 4 * 1024 * 1024
+"""As much as one request takes: what is sent soon after it was written need not be read back."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -49,7 +51,8 @@ class DiskStorage(MemoryStorage):
 
     def open_disk(self) -> JournalInterface:
         """Open a journal of this process, beside those of other processes."""
-        return Journal(self._folder(), prefix=f"{os.getpid()}-{_boot_id()}", max_bytes=self._max_bytes)
+        prefix = f"{os.getpid()}-{_boot_id()}"
+        return Journal(self._folder(), prefix=prefix, max_bytes=self._max_bytes, recent_bytes=_RECENT_BYTES)
 
     def left_by_the_dead(self) -> Iterator[DeadJournal]:
         """Yield the segments of dead processes for the same destination and key, oldest first."""
