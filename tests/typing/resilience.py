@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from honeyhive.resilience import CircuitBreaker, retry, timeout
+from honeyhive.resilience import Cached, CircuitBreaker, cache, retry, timeout
 
 
 async def load(path: str) -> int:
@@ -41,6 +41,52 @@ breaker = CircuitBreaker.named("typing", failure_threshold=3)
 @breaker
 async def guarded(path: str) -> int:
     return len(path)
+
+
+@cache(ttl=300)
+async def cached(path: str, *, depth: int = 1) -> int:
+    return len(path) * depth
+
+
+@cache
+def cached_bare(path: str) -> int:
+    return len(path)
+
+
+class Service:
+    @cache(ttl=lambda: 5.0, max_size=10)
+    def ask(self, question: str) -> int:
+        return len(question)
+
+    @cache
+    async def ask_later(self, question: str) -> int:
+        return len(question)
+
+    @retry(max_attempts=2)
+    @timeout(seconds=2)
+    @breaker
+    async def ask_carefully(self, question: str) -> int:
+        return len(question)
+
+
+async def caches_keep_signatures() -> None:
+    assert_type(await cached("x", depth=2), int)
+    assert_type(cached_bare("x"), int)
+    keeps: Cached[[str], int] = cached_bare
+    assert_type(keeps("x"), int)
+    assert_type(cached_bare.invalidate("x"), bool)
+    assert_type(cached.info().hits, int)
+    cached_bare(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    cached_bare.invalidate(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def methods_stay_methods() -> None:
+    service = Service()
+    assert_type(service.ask("x"), int)
+    assert_type(await service.ask_later("x"), int)
+    assert_type(service.ask.invalidate("x"), bool)
+    assert_type(await service.ask_carefully("x"), int)
+    service.ask(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def timeouts_keep_signatures() -> None:

@@ -11,17 +11,31 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from honeyhive.resilience.breaker import CircuitBreaker, CircuitState
+    from honeyhive.resilience.caching import Cached, CacheInfo, cache
     from honeyhive.resilience.policy import Attempts, RetryPolicy
     from honeyhive.resilience.retrying import retry
     from honeyhive.resilience.timeouts import timeout
 
-__all__ = ["Attempts", "CircuitBreaker", "CircuitState", "RetryPolicy", "retry", "timeout"]
+__all__ = [
+    "Attempts",
+    "CacheInfo",
+    "Cached",
+    "CircuitBreaker",
+    "CircuitState",
+    "RetryPolicy",
+    "cache",
+    "retry",
+    "timeout",
+]
 
 _HOMES = {
     "Attempts": "policy",
+    "CacheInfo": "caching",
+    "Cached": "caching",
     "CircuitBreaker": "breaker",
     "CircuitState": "breaker",
     "RetryPolicy": "policy",
+    "cache": "caching",
     "retry": "retrying",
     "timeout": "timeouts",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from opentelemetry.trace import Span, get_current_span
+from opentelemetry.trace import INVALID_SPAN, Span, get_current_span
 
 from honeyhive.models.conventions import resilience as names
 from honeyhive.utils.fork import Renewable, renew_after_fork
@@ -51,7 +51,7 @@ def is_wanted() -> bool:
 def add(name: str, amount: float = 1) -> None:
     """Add *amount* to the attribute *name* of the current span."""
     span = get_current_span()
-    if span.is_recording():
+    if span is not INVALID_SPAN and span.is_recording():
         _sums.add(span, name, amount)
 
 
