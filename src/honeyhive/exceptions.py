@@ -25,25 +25,39 @@
     │   ├── HandlerTimeoutError       a handler took longer than it may (also a TimeoutError)
     │   ├── PublishError              a broker did not take a message
     │   └── BusClosedError            the bus is not open, or not any more
-    └── JournalError                  a journal on disk cannot do what was asked
-        ├── JournalFullError          the byte cap or the disk is reached
-        ├── JournalUnsafeError        the directory may be read or replaced by others
-        └── JournalLockedError        another process owns it
+    ├── JournalError                  a journal on disk cannot do what was asked
+    │   ├── JournalFullError          the byte cap or the disk is reached
+    │   ├── JournalUnsafeError        the directory may be read or replaced by others
+    │   └── JournalLockedError        another process owns it
+    └── EventStoreError               an event store, or what stands on one, cannot do what was asked
+        ├── AggregateNotFoundError    it has no events
+        ├── ConcurrencyError          somebody else has written meanwhile; has both versions
+        ├── DuplicateEventError       the id of an event is that of another one
+        ├── ProjectionStoppedError    what was waited for will not be projected any more
+        ├── SagaError                 a saga was undone, or is stuck
+        ├── StoreClosedError          the store is closed
+        └── UpcastError               an old event cannot be read as a new one
 
 No error carries an API key, in its message or in its attributes.
 """
 
 from __future__ import annotations
 
+from typing import Self
+
 __all__ = [
     "APICircuitOpenError",
     "APIConnectionError",
     "APIError",
     "APITimeoutError",
+    "AggregateNotFoundError",
     "AuthenticationError",
     "BusClosedError",
     "CircuitOpenError",
+    "ConcurrencyError",
     "ConfigurationError",
+    "DuplicateEventError",
+    "EventStoreError",
     "FrozenStateError",
     "HandlerTimeoutError",
     "HoneyHiveError",
@@ -58,11 +72,15 @@ __all__ = [
     "MissingStateError",
     "NoScopeError",
     "NotFoundError",
+    "ProjectionStoppedError",
     "PublishError",
     "RateLimitError",
+    "SagaError",
     "ScopeError",
     "StateError",
+    "StoreClosedError",
     "TaskCancelledError",
+    "UpcastError",
 ]
 
 
@@ -235,3 +253,87 @@ class JournalUnsafeError(JournalError):
 
 class JournalLockedError(JournalError):
     """Another process owns the journal."""
+
+
+class EventStoreError(HoneyHiveError):
+    """An event store, or something that stands on one, could not do what was asked of it."""
+
+
+class AggregateNotFoundError(EventStoreError, LookupError):
+    """There are no events of this aggregate.
+
+    Attributes:
+        aggregate_id: Its id.
+    """
+
+    def __init__(self, aggregate_id: str) -> None:
+        super().__init__(f"there are no events of {aggregate_id!r}")
+        self.aggregate_id = aggregate_id
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.aggregate_id,)
+
+
+class ConcurrencyError(EventStoreError):
+    """Somebody else has saved events of the same aggregate meanwhile; nothing was saved.
+
+    Load it again and decide anew: `honeyhive.events.Repository.update` does.
+
+    Attributes:
+        aggregate_id: Whose events.
+        expected_version: The version the events were made for.
+        actual_version: The version it has.
+    """
+
+    def __init__(self, aggregate_id: str, expected_version: int, actual_version: int) -> None:
+        super().__init__(
+            f"{aggregate_id!r} is at version {actual_version}, not at {expected_version} as expected; "
+            "load it again and decide anew"
+        )
+        self.aggregate_id = aggregate_id
+        self.expected_version = expected_version
+        self.actual_version = actual_version
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, int, int]]:
+        return type(self), (self.aggregate_id, self.expected_version, self.actual_version)
+
+
+class DuplicateEventError(EventStoreError):
+    """An event of another aggregate has the same id; nothing was saved."""
+
+
+class ProjectionStoppedError(EventStoreError):
+    """A projection has ended before it reached what was waited for."""
+
+
+class SagaError(EventStoreError):
+    """A saga did not come to its end: its steps were undone, or it is stuck because one could not be.
+
+    Attributes:
+        saga_id: Its id.
+        step: The step that failed.
+        is_stuck: Whether something of it is left that has to be undone.
+    """
+
+    def __init__(self, saga_id: str, step: str, reason: str, *, is_stuck: bool = False) -> None:
+        what = "is stuck: undoing" if is_stuck else "was undone:"
+        super().__init__(f"saga {saga_id!r} {what} step {step!r} failed with {reason}")
+        self.saga_id = saga_id
+        self.step = step
+        self.reason = reason
+        self.is_stuck = is_stuck
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _saga_error, (self.saga_id, self.step, self.reason, self.is_stuck)
+
+
+class StoreClosedError(EventStoreError):
+    """The store has been closed."""
+
+
+class UpcastError(EventStoreError):
+    """An upcaster cannot turn an old event into a new one, or two of them contradict one another."""
+
+
+def _saga_error(saga_id: str, step: str, reason: str, is_stuck: bool) -> SagaError:
+    return SagaError(saga_id, step, reason, is_stuck=is_stuck)

@@ -1,0 +1,154 @@
+"""Connections to a SQL database, and the transactions in which one writer works at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from typing import Final
+
+import anyio
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from honeyhive.events.sql.tables import Tables
+from honeyhive.exceptions import ConfigurationError, StoreClosedError
+
+__all__ = ["AWAY", "Database"]
+
+AWAY: Final = (OSError, OperationalError, InterfaceError)
+"""Errors that say that the database cannot be reached just now."""
+
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_BUSY_S: Final = 30
+
+
+class Database:
+    """A SQL database as the event room uses it; for one event loop.
+
+    The tables are made when it is first used.
+
+    Args:
+        place: Its URL, ``sqlite:///shop.db`` or ``postgresql://user@host/shop``; or an engine, which stays yours to close.
+        tables: The tables.
+
+    Raises:
+        ConfigurationError: The URL is of another kind, or a driver is missing.
+    """
+
+    def __init__(self, place: str | URL | AsyncEngine, tables: Tables) -> None:
+        self.tables = tables
+        self._is_ours = not isinstance(place, AsyncEngine)
+        self.engine = place if isinstance(place, AsyncEngine) else engine_of(place)
+        self._lock_key = int.from_bytes(blake2b(f"{tables.prefix}events".encode(), digest_size=8).digest(), signed=True)
+        self._making: anyio.Lock | None = None
+        self._is_made = False
+        self._is_closed = False
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite: one file, one writer."""
+        return self.engine.dialect.name == "sqlite"
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection for reading."""
+        await self._ready()
+        async with self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection in a transaction that no other writer of these tables runs beside; commit at the end.
+
+        So whatever is numbered in it becomes visible in the order of its numbers, without a gap.
+        """
+        await self._ready()
+        async with self.engine.connect() as connection:
+            await self._begin(connection)
+            yield connection
+            await connection.commit()
+
+    async def become_writer(self, connection: AsyncConnection) -> None:
+        """Make the transaction of *connection*, begun by somebody else, the one writer until it ends."""
+        await self._ready()
+        if not self.is_sqlite:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._lock_key})
+
+    async def close(self) -> None:
+        """Close all connections of an engine made here; twice is once."""
+        self._is_closed = True
+        if self._is_ours:
+            await self.engine.dispose()
+
+    async def _begin(self, connection: AsyncConnection) -> None:
+        if self.is_sqlite:
+            # A transaction that begins by reading may find that it cannot write any more.
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            await self.become_writer(connection)
+
+    async def _ready(self) -> None:
+        if self._is_closed:
+            raise StoreClosedError("the store is closed; make a new one")
+        if self._is_made:
+            return
+        self._making = self._making or anyio.Lock()
+        async with self._making:
+            if not self._is_made:
+                await self._make()
+                self._is_made = True
+
+    async def _make(self) -> None:
+        async with self.engine.connect() as connection:
+            if self.is_sqlite:
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                # Two processes that make the same table at once would disturb one another.
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._lock_key})
+            await connection.run_sync(self.tables.metadata.create_all)
+            await connection.commit()
+
+
+def engine_of(place: str | URL) -> AsyncEngine:
+    """Return a new engine for *place*.
+
+    Raises:
+        ConfigurationError: The URL is of another kind, or a driver is missing.
+    """
+    url = make_url(place)
+    driver = _DRIVERS.get(url.drivername, url.drivername)
+    if driver not in _DRIVERS.values():
+        raise ConfigurationError(
+            f"{url.render_as_string()} is neither SQLite nor PostgreSQL; write sqlite:///FILE or postgresql://USER@HOST/NAME"
+        )
+    url = url.set(drivername=driver)
+    try:
+        return _sqlite(url) if driver.startswith("sqlite") else create_async_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        extra = "sqlite" if driver.startswith("sqlite") else "postgres"
+        raise ConfigurationError(f"{error.name} is missing. Run: pip install 'honeyhive[{extra}]'") from error
+
+
+def _sqlite(url: URL) -> AsyncEngine:
+    # In autocommit the transactions are ours to begin, see Database._begin.
+    arguments = {"isolation_level": None, "timeout": _BUSY_S}
+    if url.database in {None, "", ":memory:"}:
+        # It lives as long as its one connection, which only one at a time may use.
+        engine = create_async_engine(
+            url, connect_args=arguments, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0
+        )
+    else:
+        engine = create_async_engine(url, connect_args=arguments)
+    event.listen(engine.sync_engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: object, _: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined] # a connection as drivers have it
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,96 @@
+"""How an event lies in a store: as the JSON of its CloudEvent, with the version of its content."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from honeyhive.events.codec import MessageCodec
+from honeyhive.events.messages import Event, Message, UnknownMessage
+from honeyhive.events.upcasting import Stored, Upcasters
+from honeyhive.exceptions import UpcastError
+
+__all__ = ["Documents"]
+
+_VERSION: Final = "schemaversion"
+_logger = logging.getLogger("honeyhive.events")
+
+
+class Documents:
+    """Writes events as documents, and reads documents as the events they are today. Thread-safe.
+
+    Args:
+        codec: Knows the classes.
+        upcasters: Know the old versions.
+    """
+
+    def __init__(self, codec: MessageCodec | None = None, upcasters: Upcasters | None = None) -> None:
+        self._codec = codec or MessageCodec()
+        self._upcasters = upcasters or Upcasters()
+        self._reported: set[str] = set()
+
+    def write(self, event: Event) -> bytes:
+        """Return *event* as one line of JSON.
+
+        Raises:
+            MessageFormatError: A field holds what could not be read again.
+        """
+        from pydantic_core import to_json
+
+        version = schema_version(type(event))
+        if version == 1:
+            return self._codec.encode(event)
+        return to_json({**self._codec.to_record(event), _VERSION: version}, inf_nan_mode="strings")
+
+    def read(self, document: bytes | str) -> tuple[Event, ...]:
+        """Return the events that *document* is today: one, unless an upcaster splits or drops it.
+
+        One whose class is not loaded comes as `UnknownMessage`; each such type is reported once.
+
+        Raises:
+            MessageFormatError: It does not fit the class.
+            UpcastError: It is of an old version, and no upcaster leads to the present one.
+        """
+        from pydantic_core import from_json
+
+        record: dict[str, Any] = from_json(document)
+        stored = Stored(record["type"], record.pop(_VERSION, 1), record.get("data") or {})
+        found = self._upcasters.apply(stored)
+        if found == [stored]:
+            return (self._restored(record, stored),)
+        return tuple(self._restored(_part(record, each, index), each) for index, each in enumerate(found))
+
+    def _restored(self, record: Mapping[str, Any], stored: Stored) -> Event:
+        message = self._codec.from_record(record)
+        if isinstance(message, UnknownMessage):
+            self._report(stored.type)
+        elif stored.version < (present := schema_version(type(message))):
+            raise UpcastError(
+                f"{stored.type} is stored in version {stored.version} and declared in version {present}, and no upcaster "
+                f"leads there; register one with @upcasters.step({stored.type!r}, {stored.version}, {present})"
+            )
+        return cast("Event", message)
+
+    def _report(self, type_: str) -> None:
+        if type_ not in self._reported:
+            self._reported.add(type_)
+            _logger.warning(
+                "No event class called %r is loaded; such events are kept and given out as UnknownMessage.", type_
+            )
+
+
+def schema_version(message_type: type[Message]) -> int:
+    """Return the version of the content of *message_type*: its ``schema_version``, 1 without one."""
+    version = getattr(message_type, "schema_version", 1)
+    return version if isinstance(version, int) else 1
+
+
+def _part(record: Mapping[str, Any], stored: Stored, index: int) -> dict[str, Any]:
+    """Return the record of the *index*-th event that was made of one; its class is found anew, by the type."""
+    part = {**record, "type": stored.type, "data": dict(stored.content)}
+    if stored.type != record["type"]:
+        part.pop("pythontype", None)
+    if index:
+        part["id"] = f"{record['id']}/{index}"
+    return part
