@@ -9,10 +9,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.events.aggregates import Aggregate, AsyncRepository, Repository, fold
     from honeyhive.events.async_projection_engine import AsyncProjectionEngine, catch_up_async
     from honeyhive.events.async_projector import AsyncProjector
     from honeyhive.events.bus import Handler, MessageBus, Outcome, PublishResult
     from honeyhive.events.codec import MessageCodec, decode, encode
+    from honeyhive.events.command_handlers import AsyncCommandHandler, CommandHandler
     from honeyhive.events.dead_letters import DeadLetter
     from honeyhive.events.following import BuriedRecord, Progress
     from honeyhive.events.lineage import current_message
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
     from honeyhive.events.projections import InMemoryProjection, Projection, StoreSource
     from honeyhive.events.projector import Projector
     from honeyhive.events.reactions import on
+    from honeyhive.events.snapshots import AsyncSnapshotStore, InMemorySnapshotStore, Snapshot, SnapshotStore
     from honeyhive.events.sql.named import (
         AsyncPostgreSQLEventStore,
         AsyncSQLiteEventStore,
         PostgreSQLEventStore,
         SQLiteEventStore,
     )
+    from honeyhive.events.sql.snapshots import AsyncSQLSnapshotStore, PostgreSQLSnapshotStore, SQLiteSnapshotStore
     from honeyhive.events.sql.store import AsyncSQLEventStore, SQLTransaction
     from honeyhive.events.sqlite_projection import SQLiteProjection
     from honeyhive.events.store import (
@@ -43,13 +47,17 @@ if TYPE_CHECKING:
     )
     from honeyhive.events.stores.awaitable import AsyncInMemoryEventStore, AsyncJournalEventStore, AwaitableEventLog
     from honeyhive.events.stores.blocking import BlockingEventLog
+    from honeyhive.events.stores.blocking_snapshots import BlockingSnapshotStore
     from honeyhive.events.stores.journal import JournalEventStore
     from honeyhive.events.stores.memory import InMemoryEventStore
+    from honeyhive.events.stores.snapshot_files import FileSnapshotStore
     from honeyhive.events.subscriptions import Middleware, Subscription
     from honeyhive.events.upcasting import Stored, Upcasters
 
 _HOMES = {
+    "Aggregate": "aggregates",
     "Appended": "store",
+    "AsyncCommandHandler": "command_handlers",
     "AsyncEventLog": "store",
     "AsyncEventStore": "store",
     "AsyncInMemoryEventStore": "stores.awaitable",
@@ -57,20 +65,27 @@ _HOMES = {
     "AsyncPostgreSQLEventStore": "sql.named",
     "AsyncProjectionEngine": "async_projection_engine",
     "AsyncProjector": "async_projector",
+    "AsyncRepository": "aggregates",
     "AsyncSQLEventStore": "sql.store",
+    "AsyncSQLSnapshotStore": "sql.snapshots",
     "AsyncSQLiteEventStore": "sql.named",
+    "AsyncSnapshotStore": "snapshots",
     "AwaitableEventLog": "stores.awaitable",
     "BlockingEventLog": "stores.blocking",
+    "BlockingSnapshotStore": "stores.blocking_snapshots",
     "BuriedRecord": "following",
     "Command": "messages",
+    "CommandHandler": "command_handlers",
     "DeadLetter": "dead_letters",
     "Event": "messages",
     "EventLog": "store",
     "EventStore": "store",
+    "FileSnapshotStore": "stores.snapshot_files",
     "Handler": "bus",
     "InMemoryEventStore": "stores.memory",
     "InMemoryMessageBus": "memory",
     "InMemoryProjection": "projections",
+    "InMemorySnapshotStore": "snapshots",
     "JournalEventStore": "stores.journal",
     "Message": "messages",
     "MessageBus": "bus",
@@ -79,6 +94,7 @@ _HOMES = {
     "Module": "module",
     "Outcome": "bus",
     "PostgreSQLEventStore": "sql.named",
+    "PostgreSQLSnapshotStore": "sql.snapshots",
     "Progress": "following",
     "Projection": "projections",
     "ProjectionEngine": "projection_engine",
@@ -86,9 +102,13 @@ _HOMES = {
     "PublishResult": "bus",
     "Query": "messages",
     "RecordedEvent": "store",
+    "Repository": "aggregates",
     "SQLTransaction": "sql.store",
     "SQLiteEventStore": "sql.named",
     "SQLiteProjection": "sqlite_projection",
+    "SQLiteSnapshotStore": "sql.snapshots",
+    "Snapshot": "snapshots",
+    "SnapshotStore": "snapshots",
     "StoreSource": "projections",
     "Stored": "upcasting",
     "Stream": "store",
@@ -101,10 +121,13 @@ _HOMES = {
     "current_message": "lineage",
     "decode": "codec",
     "encode": "codec",
+    "fold": "aggregates",
     "on": "reactions",
 }
 __all__ = [
+    "Aggregate",
     "Appended",
+    "AsyncCommandHandler",
     "AsyncEventLog",
     "AsyncEventStore",
     "AsyncInMemoryEventStore",
@@ -112,20 +135,27 @@ __all__ = [
     "AsyncPostgreSQLEventStore",
     "AsyncProjectionEngine",
     "AsyncProjector",
+    "AsyncRepository",
     "AsyncSQLEventStore",
+    "AsyncSQLSnapshotStore",
     "AsyncSQLiteEventStore",
+    "AsyncSnapshotStore",
     "AwaitableEventLog",
     "BlockingEventLog",
+    "BlockingSnapshotStore",
     "BuriedRecord",
     "Command",
+    "CommandHandler",
     "DeadLetter",
     "Event",
     "EventLog",
     "EventStore",
+    "FileSnapshotStore",
     "Handler",
     "InMemoryEventStore",
     "InMemoryMessageBus",
     "InMemoryProjection",
+    "InMemorySnapshotStore",
     "JournalEventStore",
     "Message",
     "MessageBus",
@@ -134,6 +164,7 @@ __all__ = [
     "Module",
     "Outcome",
     "PostgreSQLEventStore",
+    "PostgreSQLSnapshotStore",
     "Progress",
     "Projection",
     "ProjectionEngine",
@@ -141,9 +172,13 @@ __all__ = [
     "PublishResult",
     "Query",
     "RecordedEvent",
+    "Repository",
     "SQLTransaction",
     "SQLiteEventStore",
     "SQLiteProjection",
+    "SQLiteSnapshotStore",
+    "Snapshot",
+    "SnapshotStore",
     "StoreSource",
     "Stored",
     "Stream",
@@ -156,6 +191,7 @@ __all__ = [
     "current_message",
     "decode",
     "encode",
+    "fold",
     "on",
 ]
 

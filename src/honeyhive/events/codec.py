@@ -104,12 +104,20 @@ class MessageCodec:
         Raises:
             MessageFormatError: It is no CloudEvent, or its content does not fit the class.
         """
-        name = _text(record, "type")
+        found = self.class_of(record)
         envelope = _envelope(record)
-        found = self._types.find(name, record.get("pythontype"))
-        if found is None or not _is_json(record.get("datacontenttype") or _JSON):
-            return _unknown(name, envelope, record)
+        if found is None:
+            return _unknown(_text(record, "type"), envelope, record)
         return restore(found, {**envelope, **_Content.of(found).load(record.get("data") or {})})
+
+    def class_of(self, record: Mapping[str, Any]) -> type[Message] | None:
+        """Return the class that *record* becomes, or ``None`` where there is none for it.
+
+        Raises:
+            MessageFormatError: It is no CloudEvent, or several classes have that name.
+        """
+        found = self._types.find(_text(record, "type"), record.get("pythontype"))
+        return found if _is_json(record.get("datacontenttype") or _JSON) else None
 
 
 _codec = MessageCodec()

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from honeyhive.events.messages import Event
+from honeyhive.events.tail import AsyncTail, Tail
 from honeyhive.exceptions import ConcurrencyError, DuplicateEventError
 
 __all__ = [
@@ -244,8 +245,15 @@ class EventLog(Protocol):
         """Return what is known of each aggregate whose id begins with *prefix*, in the order of the ids."""
         ...
 
+    def subscribe(self, after: int = 0) -> Tail:
+        """Return an iterator over the events behind position *after*, which then waits for each new one."""
+        return Tail(self, after)
+
     def watch(self, listener: Callable[[int], None]) -> Callable[[], None]:
-        """Call *listener* with the number of new events after each `save` through this object; return what ends it."""
+        """Call *listener* with the number of new events after each `save` through this object; return what ends it.
+
+        It is called with 0 when the store is closed.
+        """
         ...
 
     def close(self) -> None:
@@ -290,6 +298,10 @@ class AsyncEventLog(Protocol):
     async def streams(self, prefix: str = "") -> list[StreamFacts]:
         """Return what is known of each aggregate whose id begins with *prefix*, in the order of the ids."""
         ...
+
+    def subscribe(self, after: int = 0) -> AsyncTail:
+        """Return an iterator over the events behind position *after*, which then waits for each new one."""
+        return AsyncTail(self, after)
 
     def watch(self, listener: Callable[[int], None]) -> Callable[[], None]:
         """Call *listener* in the event loop after each `save` through this object; return what ends it."""

@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from honeyhive.exceptions import UpcastError
 
-__all__ = ["Stored", "Upcasters"]
+__all__ = ["Stored", "Upcasters", "schema_version"]
 
 _MOST_STEPS: Final = 1_000
 _ANY: Final = 0
@@ -127,6 +127,12 @@ class Upcasters:
         if taken:
             raise UpcastError(f"there is an upcaster for {type_} version {version} already, and one event has one way")
         self._by_version[type_, version] = upcast
+
+
+def schema_version(kind: type) -> int:
+    """Return the version of the content of a class: its ``schema_version``, 1 without one."""
+    version = getattr(kind, "schema_version", 1)
+    return version if isinstance(version, int) else 1
 
 
 def _told(upcast: Callable[[Stored], Iterable[Stored]], old: Stored) -> Iterator[Stored]:

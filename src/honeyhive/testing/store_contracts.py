@@ -18,18 +18,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
 import pytest
 
+from honeyhive.events.aggregates import Aggregate
 from honeyhive.events.messages import Event
+from honeyhive.events.reactions import on
+from honeyhive.events.snapshots import Snapshot, SnapshotStore
 from honeyhive.events.store import EventLog, EventStore, RecordedEvent
 from honeyhive.exceptions import ConcurrencyError, DuplicateEventError, StoreClosedError
 
-__all__ = ["EventLogContract", "EventStoreContract", "Noted"]
+__all__ = ["EventLogContract", "EventStoreContract", "Noted", "SnapshotStoreContract", "Tallied"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +73,7 @@ class EventStoreContract:
     def store(self, open_store: Callable[[], Any]) -> Iterator[Any]:
         """Return a store that is closed after the test, if it can be."""
         with ExitStack() as stack:
-            store = open_store()
-            if hasattr(store, "close"):
-                stack.callback(store.close)
-            yield store
+            yield opened(open_store(), stack)
 
     def test_events_come_back_in_their_order_as_what_they_were(self, store: EventStore) -> None:
         events = [Noted(number=1, words=("a", "ä\n\x00"), moment=datetime.now(UTC)), *noted(2, 3)]
@@ -328,6 +328,50 @@ class EventLogContract(EventStoreContract):
 
         assert [2] == told
 
+    def test_a_subscription_gives_what_is_there_and_then_what_comes(self, store: EventLog) -> None:
+        store.save("a", noted(1, 2, 3))
+        found: list[int] = []
+
+        with store.subscribe(after=1) as tail:
+            for record in tail:
+                found.extend(numbers([record]))
+                if found[-1] == 3:
+                    store.save("b", noted(4))
+                if found[-1] == 4:
+                    break
+
+        assert [2, 3, 4] == found
+
+    def test_a_subscription_wakes_up_for_what_another_thread_saves(self, store: EventLog) -> None:
+        tail = store.subscribe()
+        found: list[int] = []
+
+        def listen() -> None:
+            for record in tail:
+                found.extend(numbers([record]))
+                if len(found) == 3:
+                    tail.close()
+
+        def write() -> None:
+            for number in (1, 2, 3):
+                store.save("a", noted(number))
+
+        assert (2, []) == race([listen, write])
+        assert [1, 2, 3] == found
+
+    def test_a_subscription_ends_when_the_store_is_closed(self, store: EventLog) -> None:
+        store.save("a", noted(1))
+        tail = store.subscribe()
+        found: list[int] = []
+
+        def listen() -> None:
+            for record in tail:
+                found.extend(numbers([record]))
+                store.close()
+
+        assert (1, []) == race([listen])
+        assert [1] == found
+
     def test_a_closed_store_says_so(self, store: EventLog) -> None:
         store.save("a", noted(1))
         store.close()
@@ -351,6 +395,113 @@ class EventLogContract(EventStoreContract):
             assert (2, 0) == (again.position, again.added)
             assert 3 == appended.position
             assert [1, 2, 3] == numbers(store.read_all())
+
+
+@dataclass
+class Tallied(Aggregate):
+    """The aggregate whose snapshots the contract saves."""
+
+    total: int = 0
+    words: list[str] = field(default_factory=list)
+    moment: datetime | None = None
+
+    @on(Noted)
+    def _noted(self, event: Noted) -> None:
+        self.total += event.number
+
+
+class SnapshotStoreContract:
+    """The contract of `honeyhive.events.SnapshotStore`.
+
+    Attributes:
+        is_durable: Whether a store that is opened again has what the last one has saved.
+    """
+
+    is_durable: ClassVar[bool] = True
+
+    @pytest.fixture
+    def open_store(self) -> Callable[[Sequence[type]], Any]:
+        """Return what opens a store that may read the given types; called again, it opens the same one anew."""
+        raise NotImplementedError("give the test class a fixture `open_store`")
+
+    @pytest.fixture
+    def store(self, open_store: Callable[[Sequence[type]], Any]) -> Iterator[Any]:
+        """Return a store that is closed after the test, if it can be."""
+        with ExitStack() as stack:
+            yield opened(open_store([Tallied]), stack)
+
+    def test_a_snapshot_comes_back_as_it_was(self, store: SnapshotStore) -> None:
+        aggregate = Tallied(total=7, words=["a", "ä"], moment=datetime.now(UTC))
+
+        store.save(Snapshot("a", 3, aggregate))
+        snapshot = store.load("a")
+
+        assert snapshot is not None
+        assert ("a", 3, aggregate) == (snapshot.aggregate_id, snapshot.version, snapshot.aggregate)
+        assert isinstance(snapshot.aggregate, Tallied)
+
+    def test_an_aggregate_without_a_snapshot_has_none(self, store: SnapshotStore) -> None:
+        assert store.load("nobody") is None
+
+    def test_a_loaded_aggregate_is_a_copy(self, store: SnapshotStore) -> None:
+        aggregate = Tallied(total=1)
+        store.save(Snapshot("a", 1, aggregate))
+
+        aggregate.total = 2
+        first = store.load("a")
+        assert first is not None
+        first.aggregate.apply(Noted(number=5))
+        second = store.load("a")
+
+        assert second is not None
+        assert (6, 1) == (first.aggregate.total, second.aggregate.total)
+
+    def test_the_newest_snapshot_stays(self, store: SnapshotStore) -> None:
+        for version in (1, 3, 2):
+            store.save(Snapshot("a", version, Tallied(total=version)))
+
+        snapshot = store.load("a")
+
+        assert snapshot is not None
+        assert (3, 3) == (snapshot.version, snapshot.aggregate.total)
+
+    def test_a_discarded_snapshot_is_gone(self, store: SnapshotStore) -> None:
+        store.save(Snapshot("a", 1, Tallied()))
+
+        store.discard("a")
+        store.discard("nobody")
+
+        assert store.load("a") is None
+
+    def test_a_snapshot_is_there_when_the_store_is_opened_again(
+        self, open_store: Callable[[Sequence[type]], Any]
+    ) -> None:
+        if not self.is_durable:
+            pytest.skip("this store forgets")
+        with ExitStack() as stack:
+            opened(open_store([]), stack).save(Snapshot("a", 4, Tallied(total=4)))
+
+            snapshot = opened(open_store([Tallied]), stack).load("a")
+
+            assert snapshot is not None
+            assert (4, Tallied(total=4)) == (snapshot.version, snapshot.aggregate)
+
+    def test_a_snapshot_of_an_unknown_class_is_as_good_as_none(
+        self, open_store: Callable[[Sequence[type]], Any]
+    ) -> None:
+        if not self.is_durable:
+            pytest.skip("this store forgets")
+        with ExitStack() as stack:
+            opened(open_store([]), stack).save(Snapshot("a", 4, Tallied()))
+
+            assert opened(open_store([]), stack).load("a") is None
+
+
+def opened(store: Any, stack: ExitStack) -> Any:
+    """Return *store* and have *stack* close it, if it can be closed."""
+    if hasattr(store, "close"):
+        stack.callback(store.close)
+    return store
 
 
 def race(work: Sequence[Callable[[], object]]) -> tuple[int, list[Exception]]:

@@ -27,12 +27,14 @@ class Tables:
             raise ValueError(f"a table prefix has only lower case letters, digits and underscores, so not {prefix!r}")
         self.prefix = prefix
         self.metadata = MetaData()
+        # Byte by byte, so that "begins with" is a range of the index whatever the language of the database.
+        identity = Text().with_variant(Text(collation="C"), "postgresql")
         position = BigInteger().with_variant(Integer, "sqlite")
         self.events = Table(
             f"{prefix}events",
             self.metadata,
             Column("position", position, primary_key=True, autoincrement=False),
-            Column("aggregate_id", Text, nullable=False),
+            Column("aggregate_id", identity, nullable=False),
             Column("version", BigInteger, nullable=False),
             Column("event_id", Text, nullable=False, unique=True),
             Column("type", Text, nullable=False),
@@ -43,7 +45,7 @@ class Tables:
         self.snapshots = Table(
             f"{prefix}snapshots",
             self.metadata,
-            Column("aggregate_id", Text, primary_key=True),
+            Column("aggregate_id", identity, primary_key=True),
             Column("version", BigInteger, nullable=False),
             Column("type", Text, nullable=False),
             Column("schema_version", Integer, nullable=False),

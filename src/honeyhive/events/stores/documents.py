@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from honeyhive.events.codec import MessageCodec
-from honeyhive.events.messages import Event, Message, UnknownMessage
-from honeyhive.events.upcasting import Stored, Upcasters
+from honeyhive.events.messages import Event
+from honeyhive.events.upcasting import Stored, Upcasters, schema_version
 from honeyhive.exceptions import UpcastError
 
 __all__ = ["Documents"]
@@ -62,15 +62,15 @@ class Documents:
         return tuple(self._restored(_part(record, each, index), each) for index, each in enumerate(found))
 
     def _restored(self, record: Mapping[str, Any], stored: Stored) -> Event:
-        message = self._codec.from_record(record)
-        if isinstance(message, UnknownMessage):
+        kind = self._codec.class_of(record)
+        if kind is None:
             self._report(stored.type)
-        elif stored.version < (present := schema_version(type(message))):
+        elif stored.version < (present := schema_version(kind)):
             raise UpcastError(
                 f"{stored.type} is stored in version {stored.version} and declared in version {present}, and no upcaster "
                 f"leads there; register one with @upcasters.step({stored.type!r}, {stored.version}, {present})"
             )
-        return cast("Event", message)
+        return cast("Event", self._codec.from_record(record))
 
     def _report(self, type_: str) -> None:
         if type_ not in self._reported:
@@ -78,12 +78,6 @@ class Documents:
             _logger.warning(
                 "No event class called %r is loaded; such events are kept and given out as UnknownMessage.", type_
             )
-
-
-def schema_version(message_type: type[Message]) -> int:
-    """Return the version of the content of *message_type*: its ``schema_version``, 1 without one."""
-    version = getattr(message_type, "schema_version", 1)
-    return version if isinstance(version, int) else 1
 
 
 def _part(record: Mapping[str, Any], stored: Stored, index: int) -> dict[str, Any]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from honeyhive.events.sql.named import SQLiteEventStore
-from honeyhive.events.store import EventLog
-from honeyhive.events.stores.awaitable import AsyncInMemoryEventStore, AsyncJournalEventStore
-from honeyhive.events.stores.blocking import BlockingEventLog
-from honeyhive.events.stores.journal import JournalEventStore
-from honeyhive.events.stores.memory import InMemoryEventStore
-from honeyhive.testing.store_contracts import EventLogContract
+from honeyhive.events import (
+    AsyncInMemoryEventStore,
+    AsyncJournalEventStore,
+    BlockingEventLog,
+    EventLog,
+    FileSnapshotStore,
+    InMemoryEventStore,
+    InMemorySnapshotStore,
+    JournalEventStore,
+    SnapshotStore,
+    SQLiteEventStore,
+    SQLiteSnapshotStore,
+)
+from honeyhive.testing.store_contracts import EventLogContract, SnapshotStoreContract
 
 
 class TestInMemoryEventStore(EventLogContract):
@@ -56,3 +63,23 @@ class TestSQLiteEventStoreInMemory(EventLogContract):
     @pytest.fixture
     def open_store(self) -> Callable[[], EventLog]:
         return lambda: SQLiteEventStore(":memory:")
+
+
+class TestInMemorySnapshotStore(SnapshotStoreContract):
+    is_durable = False
+
+    @pytest.fixture
+    def open_store(self) -> Callable[[Sequence[type]], SnapshotStore]:
+        return lambda _: InMemorySnapshotStore()
+
+
+class TestFileSnapshotStore(SnapshotStoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Callable[[Sequence[type]], SnapshotStore]:
+        return lambda types: FileSnapshotStore(tmp_path / "snapshots", types=types)
+
+
+class TestSQLiteSnapshotStore(SnapshotStoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Callable[[Sequence[type]], SnapshotStore]:
+        return lambda types: SQLiteSnapshotStore(tmp_path / "events.db", types=types)
