@@ -15,7 +15,7 @@ from honeyhive.config import Settings, choose_backend, resolve
 from honeyhive.exceptions import HoneyHiveError
 from honeyhive.tracer.export.destination import Destination
 from honeyhive.tracer.export.leftovers import DestinationSpool, give_up, look, send_leftovers, spool_folder
-from honeyhive.tracer.export.worker import http_transport
+from honeyhive.tracer.export.sender import http_transport
 from honeyhive.utils import wording
 
 __all__ = ["spool"]

@@ -89,6 +89,10 @@ class JournalInterface(ABC):
         """
 
     @abstractmethod
+    def begin_afresh(self) -> None:
+        """Take no more records where the last one lies, so that its place is given back once it is acknowledged."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give the journal up; what is not acknowledged stays for the next one. Twice is once."""
 

@@ -377,6 +377,12 @@ class Journal(JournalInterface):
         self._own_bytes -= segment.end
         self._past_corruption = self._past_corruption.plus(segment.damage.total)
 
+    def begin_afresh(self) -> None:
+        with self._lock:
+            self._check_open()
+            if self._segments:
+                self._seal(self._segments[-1])
+
     def close(self) -> None:
         with self._lock:
             if self._closed:

@@ -17,6 +17,20 @@ def test_a_program_that_just_ends_delivers_everything(run, collector):
     assert dict(collector.delivered) == TWENTY
 
 
+def test_a_program_that_has_delivered_everything_leaves_nothing_behind(run, collector, tmp_path):
+    run("""
+        import atexit
+        atexit._clear()
+        atexit.register(work, "late")
+        from honeyhive.tracer.export.worker import process_worker
+        atexit.register(process_worker().exit)
+        work(*(f"span {n}" for n in range(20)))
+    """)
+
+    assert dict(collector.delivered) == {**TWENTY, "late": 1}
+    assert [path for path in tmp_path.joinpath("honeyhive").rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.parametrize("death", ["signal.SIGKILL", "signal.SIGTERM"])
 def test_a_killed_process_leaves_its_spans_to_the_next(run, collector, answering, death):
     collector.behave = answering(503)
@@ -230,6 +244,12 @@ def test_a_missing_home_means_memory_only(run, collector):
     assert program.code == 0
     assert program.errors.count("in memory only") == 1
     assert dict(collector.delivered) == TWENTY
+
+
+def test_a_flush_of_nothing_starts_no_thread(run, collector):
+    program = run("assert pipeline.flush(); print(threading.active_count())")
+
+    assert program.output == "1\n"
 
 
 def test_no_thread_file_or_connection_before_the_first_span(run, collector, tmp_path):

@@ -231,3 +231,15 @@ def test_what_goes_in_comes_out(
         assert seen == [draft for group in groups for draft in group]
         assert [journal.payload(position) for position in positions] == [draft.payload for draft in seen]
         journal.close()
+
+
+def test_a_journal_that_was_told_to_start_afresh_goes_on(journal: JournalInterface) -> None:
+    first = journal.append(1, b"first")
+    journal.begin_afresh()
+    second = journal.append(1, b"second")
+
+    assert payloads(journal) == [b"first", b"second"]
+    assert first < second
+    journal.acknowledge(second)
+    journal.begin_afresh()
+    assert payloads(journal) == []

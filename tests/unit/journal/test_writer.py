@@ -518,3 +518,16 @@ def test_acknowledged_records_make_room_in_memory(tmp_path: Path) -> None:
     files.fail_next("pread", Fault.IO_ERROR)
 
     assert [record.position for record in journal.read()] == positions
+
+
+def test_beginning_afresh_gives_back_what_is_acknowledged(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    positions = fill(journal, 3)
+
+    journal.acknowledge(positions[1])
+    journal.begin_afresh()
+    assert names(tmp_path) == ["0000000001.ack", "0000000001.seg"]
+
+    journal.acknowledge(positions[2])
+    assert names(tmp_path) == []
+    assert journal.size_bytes == 0

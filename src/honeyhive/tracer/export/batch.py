@@ -14,7 +14,8 @@ from honeyhive.config import choose_backend, resolve
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.tracer.export.destination import Destination
 from honeyhive.tracer.export.foreign import ExporterQueue
-from honeyhive.tracer.export.pipeline import Pipeline, PipelineSettings
+from honeyhive.tracer.export.pipeline import Pipeline
+from honeyhive.tracer.export.settings import PipelineSettings
 from honeyhive.tracer.export.statistics import DropReason, FlushResult, Statistics
 from honeyhive.tracer.export.worker import Worker, process_worker
 from honeyhive.tracer.span import Span

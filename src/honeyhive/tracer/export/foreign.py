@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from honeyhive.tracer.export.intake import Goal, Intake, Staff, weigh
-from honeyhive.tracer.export.pipeline import PipelineSettings
+from honeyhive.tracer.export.intake import Goal, Intake, Staff
 from honeyhive.tracer.export.reporting import Reporter
+from honeyhive.tracer.export.settings import PipelineSettings
 from honeyhive.tracer.export.statistics import DropReason, FlushResult, Place
 from honeyhive.utils.clock import Clock
 from honeyhive.utils.guard import guard
@@ -94,13 +94,15 @@ class ExporterQueue(Intake):
         with self._agenda:
             if self.exported >= self._send_until:
                 self._send_until = self.exported + len(self._queue)
-        spans = [self._queue.popleft() for _ in range(min(self._batch_size, len(self._queue)))]
+        count = min(self._batch_size, len(self._queue))
+        spans = [self._queue.popleft() for _ in range(count)]
+        weight = sum([self._weights.popleft() for _ in range(count)])
         if spans:
-            self._export([span for span in spans if isinstance(span, ReadableSpan)])
+            self._export([span for span in spans if isinstance(span, ReadableSpan)], weight)
         self._reporter.losses(self.ledger.snapshot().dropped)
         self._staff.progress.ring()
 
-    def _export(self, spans: Sequence[ReadableSpan]) -> None:
+    def _export(self, spans: Sequence[ReadableSpan], weight: int) -> None:
         self.ledger.finish(len(spans))
         result: SpanExportResult | None = None
         with guard("export spans through a foreign exporter"):
@@ -111,7 +113,7 @@ class ExporterQueue(Intake):
         else:
             reason = DropReason.INTERNAL_ERROR if result is None else DropReason.REJECTED_BY_BACKEND
             self.ledger.drop(len(spans), Place.MEMORY, reason)
-        self._charge(-sum(weigh(span) for span in spans))
+        self._charge(-weight)
         with self._agenda:
             self.exported += len(spans)
             self._first_waiting_at = self._clock.monotonic() if self._queue else None

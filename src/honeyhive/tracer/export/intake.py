@@ -111,6 +111,9 @@ class Outlet(ABC):
     def cut_short(self) -> None:  # noqa: B027 -- most outlets drain in one step
         """Let a drain that a thread of the export is at end with its next slice: the process ends."""
 
+    def tidy(self) -> None:  # noqa: B027 -- only those on disk have something to clear away
+        """Leave no file behind whose content is settled: the process ends."""
+
     @property
     @abstractmethod
     def unsynced(self) -> bool:
@@ -231,7 +234,11 @@ class Intake(Outlet):
         self._blocks = pressure == "block"
         self._clock = clock
         self._queue: deque[ReadableSpan | Parcel] = deque()
+        # The weight of each item, for weighing is dear. Appended first, so that whoever takes an item finds a weight;
+        # threads that come between may change places, and the sum is the same.
+        self._weights: deque[int] = deque()
         self._enqueue = self._queue.append
+        self._note_weight = self._weights.append
         self._held = 0
         self._parcels = 0
         self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
@@ -241,6 +248,7 @@ class Intake(Outlet):
     def renew(self) -> None:
         """Begin anew, empty, with fresh locks."""
         self._queue.clear()
+        self._weights.clear()
         self._held = 0
         self._parcels = 0
         self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
@@ -263,6 +271,7 @@ class Intake(Outlet):
             self._take_under_pressure(span, weight)
             return
         self._held = held
+        self._note_weight(weight)
         self._enqueue(span)
         if self._staff.asleep:
             self._staff.wake()
@@ -345,6 +354,7 @@ class Intake(Outlet):
             return False
         self._held += parcel.weight
         self._parcels += 1
+        self._note_weight(parcel.weight)
         self._enqueue(parcel)
         return True
 
@@ -364,6 +374,7 @@ class Intake(Outlet):
         self._staff.hasten()
         if self._held + weight <= self._capacity or self._finds_room(weight):
             self._held += weight
+            self._note_weight(weight)
             self._enqueue(span)
         else:
             self.ledger.refuse(1, self._full_for)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -15,15 +15,17 @@ from honeyhive.models.wire import RecordKind, spool_root
 from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.delivery import Delivery, DeliveryLimits
 from honeyhive.tracer.export.destination import Destination
-from honeyhive.tracer.export.intake import Goal, Intake, Parcel, Staff, is_export_thread, weigh
+from honeyhive.tracer.export.goal import PipelineGoal
+from honeyhive.tracer.export.intake import Goal, Intake, Parcel, Staff, is_export_thread
 from honeyhive.tracer.export.reporting import Reporter, client_report, losses_since
 from honeyhive.tracer.export.sender import Sender
-from honeyhive.tracer.export.spool import OwnShelf, Spool, Storage
+from honeyhive.tracer.export.settings import PipelineSettings
+from honeyhive.tracer.export.spool import Spool, Storage
 from honeyhive.tracer.export.statistics import DropReason, FlushResult, Place, Statistics
 from honeyhive.utils.clock import Clock
 from honeyhive.utils.guard import guard
 
-__all__ = ["Encode", "Pipeline", "PipelineSettings"]
+__all__ = ["Encode", "Pipeline"]
 
 Encode = Callable[[Sequence[ReadableSpan]], bytes]
 """Makes one complete OTLP request of some spans; on the spooler thread only."""
@@ -54,36 +56,6 @@ _SLICE_BYTES = 1024 * 1024
 _INHERIT_AGAIN_S = 10.0
 _YIELD_S = 1e-6
 """As short as a sleep can be: it hands the interpreter to whichever thread waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineSettings:
-    """How a pipeline behaves; pipelines to one destination with equal settings are one."""
-
-    max_queue_bytes: int = 32 * 1024 * 1024
-    """Estimated bytes of spans that may be in memory."""
-    pressure: Literal["drop", "block"] = "drop"
-    """With a full queue: drop the newest span and count it, or make the caller wait."""
-    max_batch_size: int = 512
-    """Spans that one request holds at most; as many waiting are sent at once."""
-    schedule_delay_s: float = 5.0
-    """Seconds that a span waits at most before sending it is tried."""
-    request_timeout_s: float = 10.0
-    """Seconds that one request may take."""
-    max_span_bytes: int = 10 * 1024 * 1024
-    """Bytes of an encoded span beyond which its values are cut."""
-    max_request_bytes: int = 4 * 1024 * 1024
-    """Bytes that a request of more than one span holds at most."""
-    max_age_s: float = 72 * 3600.0
-    """Seconds after which an undelivered span is given up."""
-    spool: bool = True
-    """Whether spans are kept on disk until they are delivered."""
-    spool_dir: Path | None = None
-    """The folder of all spools; by default the one the backend on this machine looks into."""
-    spool_max_bytes: int = 256 * 1024 * 1024
-    """Bytes that a destination's spool may take."""
-    spool_sync: Literal["interval", "always"] = "interval"
-    """Whether writes are made safe against loss of power within a second, or each at once."""
 
 
 class Pipeline(Intake):
@@ -222,7 +194,7 @@ class Pipeline(Intake):
     def goal(self, *, give_up: bool) -> Goal:
         """Begin a flush."""
         self.release()
-        return _PipelineGoal(self, give_up=give_up)
+        return PipelineGoal(self, give_up=give_up)
 
     @property
     def keeps_in(self) -> str:
@@ -274,13 +246,17 @@ class Pipeline(Intake):
         """Let a drain on a thread of the export end with its next slice."""
         self._is_cut_short = True
 
+    def tidy(self) -> None:
+        """Leave no file behind whose content is settled."""
+        self.spool.tidy()
+
     def _drain(self) -> None:
         todo = len(self._queue)
         while todo > 0 and not (self._is_cut_short and is_export_thread()):
             todo -= self._drain_slice(todo)
             self._clock.sleep(_YIELD_S)
         if not self._queue and not self.spool.memory_bytes:
-            # Weights are estimates, and may differ between the two times they are asked for.
+            # Where there is no GIL, two threads may have counted over one another.
             self._held = 0
 
     def _after_progress(self) -> None:
@@ -293,12 +269,11 @@ class Pipeline(Intake):
         weight = 0
         while parcel is None and len(spans) < min(todo, self._slice_spans) and weight < _SLICE_BYTES:
             item = self._queue.popleft()
+            weight += self._weights.popleft()
             if isinstance(item, Parcel):
                 parcel = item
-                weight += item.weight
             else:
                 spans.append(item)
-                weight += weigh(item)
         if spans:
             self._keep_spans(spans)
         if parcel is not None:
@@ -421,49 +396,6 @@ class Pipeline(Intake):
         """End one `hurry`."""
         with self._agenda:
             self._haste -= 1
-
-
-class _PipelineGoal(Goal):
-    """Everything finished before now, delivered or safe on disk."""
-
-    def __init__(self, pipeline: Pipeline, *, give_up: bool) -> None:
-        self._pipeline = pipeline
-        self._give_up = give_up
-        self._drain = pipeline.drains_begun + 1
-        self._marks: list[tuple[OwnShelf, int]] = []
-        self._setbacks = 0
-
-    def is_drained(self) -> bool:
-        # A drain that began after the flush has seen every span that was finished before it.
-        return self._pipeline.drains_done >= self._drain
-
-    def set(self) -> None:
-        self._marks = [(shelf, shelf.appended) for shelf in self._pipeline.spool.own]
-        self._setbacks = self._pipeline.delivery.setbacks
-        self._pipeline.hurry(attempt=self._pipeline.spool.waiting > 0)
-
-    def relax(self) -> None:
-        self._pipeline.relax()
-
-    def is_settled(self) -> bool:
-        if all(shelf.settled >= mark for shelf, mark in self._marks):
-            return True
-        delivery = self._pipeline.delivery
-        in_vain = delivery.setbacks > self._setbacks and (self._give_up or delivery.absent)
-        return in_vain and self._is_safe()
-
-    def result(self, elapsed: float) -> FlushResult:
-        statistics = self._pipeline.statistics()
-        delivered, lost = self._pipeline.account()
-        complete = self.is_drained() and self._is_safe() and not lost
-        return FlushResult(complete, delivered, statistics.spooled, lost, statistics.in_memory, elapsed)
-
-    def _is_safe(self) -> bool:
-        """Whether every record is delivered, or on disk and synced."""
-        return all(
-            shelf.settled >= mark or (shelf.place is Place.SPOOL and shelf.synced >= mark)
-            for shelf, mark in self._marks
-        )
 
 
 def _address(destination: Destination) -> str:

@@ -10,8 +10,10 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from honeyhive.tracer.export.statistics import DELIBERATE
@@ -19,7 +21,10 @@ from honeyhive.utils import wording
 from honeyhive.utils.clock import Clock
 from honeyhive.utils.guard import guard
 
-__all__ = ["Reporter", "client_report", "losses_since"]
+if TYPE_CHECKING:
+    from honeyhive.tracer.export.intake import Outlet
+
+__all__ = ["Reporter", "client_report", "losses_since", "say_what_is_left"]
 
 _logger = logging.getLogger("honeyhive")
 _QUIET_S = 60.0
@@ -109,6 +114,21 @@ class Reporter:
         if self._complaint != reason:
             self._complaint = reason
             _warn("honeyhive could not make spans safe against loss of power: %s", reason)
+
+
+def say_what_is_left(outlets: Sequence[Outlet]) -> None:
+    """Say, as the process ends, how many spans are kept and how many are lost; nothing if all were delivered."""
+    kept: Counter[tuple[str, str]] = Counter()
+    lost = 0
+    for outlet in outlets:
+        statistics = outlet.statistics()
+        kept[outlet.keeps_in, outlet.leaves_by] += statistics.spooled
+        lost += statistics.lost + statistics.in_memory
+    for (place, then), spans in kept.items():
+        if spans:
+            _warn("honeyhive: %s kept in %s; %s.", wording.counted(spans, "span"), place, then)
+    if lost:
+        _warn("honeyhive: %s lost in this process.", wording.counted(lost, "span"))
 
 
 def losses_since(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:

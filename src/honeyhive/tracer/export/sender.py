@@ -7,6 +7,7 @@ test's own); `HttpSender` and `LocalSender` are built on the transport of `honey
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,11 +17,12 @@ from honeyhive.models.wire import RecordKind, ServerFile, server_file_path
 from honeyhive.tracer.export.destination import Destination
 from honeyhive.tracer.export.rules import Reply
 from honeyhive.utils.clock import Clock
+from honeyhive.utils.guard import guard
 
 if TYPE_CHECKING:
     from honeyhive.api.transport import Request
 
-__all__ = ["HttpSender", "LocalSender", "Muted", "Sender", "Transport"]
+__all__ = ["HttpSender", "LocalSender", "Muted", "Sender", "SharedTransport", "Transport", "http_transport"]
 
 _LOOK_AGAIN_S = 1.0
 
@@ -38,6 +40,45 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close what is open."""
+
+
+def http_transport() -> Transport:
+    """Make the real transport; loads the HTTP stack, so only senders' threads do it."""
+    from honeyhive.api.transport import Transport as HttpTransport
+
+    return HttpTransport()
+
+
+class SharedTransport:
+    """One transport for all senders, made when the first of them needs it. Thread-safe.
+
+    Args:
+        make: Makes it.
+    """
+
+    def __init__(self, make: Callable[[], Transport]) -> None:
+        self._make = make
+        self.renew()
+
+    def renew(self) -> None:
+        """In a forked child: leave the parent's connections alone."""
+        # Keeps "one transport". Held while one is made, which loads the HTTP stack: nothing else may wait for it.
+        self._making = threading.RLock()
+        self._transport: Transport | None = None
+
+    def get(self) -> Transport:
+        """Return the transport."""
+        with self._making:
+            if self._transport is None:
+                self._transport = self._make()
+            return self._transport
+
+    def close(self) -> None:
+        """Close its connections; whoever sends after that opens new ones."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            with guard("close connections"):
+                transport.close()
 
 
 class Sender(Protocol):

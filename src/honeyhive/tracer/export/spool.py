@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Protocol
@@ -367,6 +368,13 @@ class Spool:
             return None
 
     # -- the end --------------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Leave no file behind in which everything is settled; records that come later are kept as before."""
+        for shelf in self.own:
+            if not shelf.waiting:
+                with suppress(JournalError):  # what is settled in it is found so by the next process
+                    shelf.journal.begin_afresh()
 
     def close(self) -> None:
         """Give up every journal; what is not settled stays on disk for the next process."""

@@ -14,8 +14,8 @@ from honeyhive.tracer.export.spool import DeadJournal, NoDiskWantedError
 
 __all__ = ["DiskStorage", "MemoryStorage"]
 
-_RECENT_BYTES = 4 * 1024 * 1024
-"""As much as one request takes: what is sent soon after it was written need not be read back."""
+_RECENT_BYTES = 8 * 1024 * 1024
+"""As much as one segment holds: what is sent soon after it was written need not be read back."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

@@ -8,35 +8,31 @@ nothing waits.
 from __future__ import annotations
 
 import atexit
-import logging
 import math
 import random
 import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache, reduce
 from operator import add
 from typing import TYPE_CHECKING
 
-from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace.export import SpanExporter
-from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
-from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.destination import Destination
 from honeyhive.tracer.export.flush import Flush
 from honeyhive.tracer.export.foreign import ExporterQueue
 from honeyhive.tracer.export.forked import forget_imports_of
 from honeyhive.tracer.export.intake import THREAD_PREFIX, Bell, Outlet
 from honeyhive.tracer.export.interrupt import stay_interrupted
-from honeyhive.tracer.export.pipeline import Pipeline, PipelineSettings
-from honeyhive.tracer.export.sender import HttpSender, LocalSender, Muted, Sender, Transport
+from honeyhive.tracer.export.outlets import Outlets, storage_for
+from honeyhive.tracer.export.pipeline import Pipeline
+from honeyhive.tracer.export.reporting import say_what_is_left
+from honeyhive.tracer.export.sender import SharedTransport, Transport, http_transport
+from honeyhive.tracer.export.settings import PipelineSettings
 from honeyhive.tracer.export.spool import Storage
 from honeyhive.tracer.export.statistics import FlushResult, Statistics
-from honeyhive.tracer.export.storage import DiskStorage, MemoryStorage
-from honeyhive.utils import wording
+from honeyhive.tracer.export.unobserved import observed_by_nobody, unobserved
 from honeyhive.utils.clock import Clock, SystemClock
 from honeyhive.utils.fork import Renewable, renew_after_fork
 from honeyhive.utils.guard import guard
@@ -46,10 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker", "flush_all", "pipeline_for", "process_statistics", "process_worker"]
 
-_logger = logging.getLogger("honeyhive")
-
-_SUPPRESS = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
-_NOT_SAMPLED = NonRecordingSpan(SpanContext(trace_id=1, span_id=1, is_remote=False))
 _GATHER_S = 0.01
 _SYNC_WITHIN_S = 0.9
 _MOST_SENDERS = 4
@@ -60,20 +52,6 @@ _LATE_BUDGET_S = 2.0
 _DISMISS_S = 5.0
 _LAST_WORDS_S = 0.2
 _START_AGAIN_S = 1.0
-
-
-def http_transport() -> Transport:
-    """Make the real transport; loads the HTTP stack, so only senders' threads do it."""
-    from honeyhive.api.transport import Transport as HttpTransport
-
-    return HttpTransport()
-
-
-def storage_for(destination: Destination, settings: PipelineSettings) -> Storage:
-    """Choose where spans for *destination* wait."""
-    if not settings.spool:
-        return MemoryStorage()
-    return DiskStorage(destination.id, root=settings.spool_dir, max_bytes=settings.spool_max_bytes)
 
 
 class Worker(Renewable):
@@ -95,24 +73,25 @@ class Worker(Renewable):
         random: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._make_transport = transport
-        self._storage = storage
-        self._random = random
-        self._pipelines: dict[tuple[object, ...], Pipeline] = {}
-        self._outlets: list[Outlet] = []
-        self._breakers: dict[str, CircuitBreaker] = {}
+        self._transport = SharedTransport(transport)
+        self._outlets = Outlets(
+            self,
+            transport=self._transport,
+            storage=storage,
+            patience_s=lambda: self._patience_s,
+            clock=self._clock,
+            random=random,
+        )
         self._begin()
         renew_after_fork(self)
 
     def _begin(self) -> None:
         self.asleep = True
         self.progress = Bell()
-        # Keeps the registries whole, and threads from being started twice.
-        self._lock = threading.RLock()
+        # Keeps threads from being started twice.
+        self._starting = threading.RLock()
         # Keeps "one sender per outlet", and wakes senders; re-entrant because a signal handler may flush.
         self._counter = threading.Condition(threading.RLock())
-        # Keeps "one transport". A lock of its own: making one loads the HTTP stack, and the spooler must not wait for that.
-        self._connecting = threading.RLock()
         self._served: set[Outlet] = set()
         self._senders = 0
         self._idle_senders = 0
@@ -123,7 +102,6 @@ class Worker(Renewable):
         self._hurry = threading.Event()
         self._dirty = threading.Event()
         self._sync_now = threading.Event()
-        self._transport: Transport | None = None
         self._exiting = False
         self._late = False
         self._late_budget_s = _LATE_BUDGET_S
@@ -133,30 +111,18 @@ class Worker(Renewable):
         """In a forked child: no threads, no connections, empty queues, fresh locks; the parent's files stay its own."""
         forget_imports_of({thread.ident for thread in self._threads})
         self._begin()
-        for outlet in self._outlets:
-            outlet.renew()
-
-    # -- outlets ------------------------------------------------------------------------------
+        self._transport.renew()
+        self._outlets.renew()
 
     def pipeline(
         self, destination: Destination, settings: PipelineSettings | None = None, redactor: Redactor | None = None
     ) -> Pipeline:
         """Return the pipeline to *destination*, shared by all who ask with equal settings and the same redactor."""
-        settings = settings or PipelineSettings()
-        key = (destination, settings, id(redactor))
-        with self._lock:
-            pipeline = self._pipelines.get(key)
-            if pipeline is None:
-                pipeline = self._pipelines[key] = self._make_pipeline(destination, settings, redactor)
-                self._outlets.append(pipeline)
-            return pipeline
+        return self._outlets.pipeline(destination, settings, redactor)
 
     def exporter_queue(self, exporter: SpanExporter, settings: PipelineSettings) -> ExporterQueue:
         """Make a queue in front of somebody else's *exporter*."""
-        queue = ExporterQueue(exporter, settings, staff=self, clock=self._clock)
-        with self._lock:
-            self._outlets.append(queue)
-        return queue
+        return self._outlets.exporter_queue(exporter, settings)
 
     def statistics(self) -> Statistics:
         """Sum up the counters of all pipelines."""
@@ -165,45 +131,7 @@ class Worker(Renewable):
     @property
     def outlets(self) -> Sequence[Outlet]:
         """Whatever is served now."""
-        return tuple(self._outlets)
-
-    def _make_pipeline(
-        self, destination: Destination, settings: PipelineSettings, redactor: Redactor | None
-    ) -> Pipeline:
-        from honeyhive.tracer.export.encode import EncodeLimits, usual_encoding
-
-        encoding = usual_encoding(redactor, EncodeLimits(longest_span=settings.max_span_bytes))
-        endpoint = destination.traces_url or destination.id
-        breaker = self._breakers.setdefault(endpoint, CircuitBreaker(timeout=10.0, clock=self._clock))
-        return Pipeline(
-            destination,
-            settings,
-            staff=self,
-            encode=encoding,
-            changed=encoding.counts,
-            sender=self._sender(destination, settings),
-            storage=self._storage(destination, settings),
-            breaker=breaker,
-            clock=self._clock,
-            random=self._random,
-        )
-
-    def _sender(self, destination: Destination, settings: PipelineSettings) -> Sender:
-        if not destination.usable:
-            return Muted()
-
-        def timeout_s() -> float:
-            return min(settings.request_timeout_s, self._patience_s)
-
-        if destination.is_local:
-            return LocalSender(self._shared_transport, timeout_s, self._clock)
-        return HttpSender(destination, self._shared_transport, timeout_s)
-
-    def _shared_transport(self) -> Transport:
-        with self._connecting:
-            if self._transport is None:
-                self._transport = self._make_transport()
-            return self._transport
+        return self._outlets.all
 
     # -- calls from outlets -------------------------------------------------------------------
 
@@ -253,20 +181,17 @@ class Worker(Renewable):
     def _wait(
         self, event: threading.Event, deadline: float, is_done: Callable[[], bool], urge: Callable[[], None]
     ) -> None:
-        """Urge, then wait for *is_done* until *deadline*; do the work here if there are no threads to do it."""
+        """Unless *is_done*, urge, and wait for it until *deadline*; do the work here if there are no threads to do it."""
+        if is_done():
+            return
         staffed = self._start()
         urge()
-        while True:
-            event.clear()
-            if is_done():
-                return
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                return
+        while not is_done() and (left := deadline - self._clock.monotonic()) > 0:
             if staffed:
                 self._clock.wait(event, left)
             else:
                 self._work_here(event, left)
+            event.clear()
 
     def _hurry_spooler(self) -> None:
         self._hurry.set()
@@ -283,7 +208,7 @@ class Worker(Renewable):
         """Start the threads unless they run; false if that is not possible now, or no more wanted."""
         if self._running or self._late:
             return self._running
-        with self._lock:
+        with self._starting:
             if self._running:
                 return True
             if self._clock.monotonic() < self._start_again_at:
@@ -311,7 +236,7 @@ class Worker(Renewable):
         self._senders += 1
 
     def _start_thread(self, role: str, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=_observed_by_nobody(work), name=THREAD_PREFIX + role, daemon=True)
+        thread = threading.Thread(target=observed_by_nobody(work), name=THREAD_PREFIX + role, daemon=True)
         thread.start()
         self._threads.append(thread)
 
@@ -404,7 +329,7 @@ class Worker(Renewable):
 
     def _work_here(self, event: threading.Event, left_s: float) -> None:
         """Do one turn of every thread's work in this one, or pause until something is due."""
-        with _unobserved():
+        with unobserved():
             self._drain_all()
             self._sync_all()
             with self._counter:
@@ -436,7 +361,7 @@ class Worker(Renewable):
             if any(outlet.has_queued for outlet in self.outlets):
                 # Something came with the last answer: a report of what got lost, perhaps.
                 self.flush(self.outlets, _EXIT_AGAIN_MILLIS, give_up=True)
-            self._say_what_is_left()
+            say_what_is_left(self.outlets)
         self._late = True
         self._running = False
         self.asleep = True
@@ -447,7 +372,13 @@ class Worker(Renewable):
             self._counter.notify_all()
         self._dismiss_spooler()
         self.asleep = True
+        self._tidy()
         self._hang_up()
+
+    def _tidy(self) -> None:
+        for outlet in self.outlets:
+            with guard("clear a spool away"):
+                outlet.tidy()
 
     def _dismiss_spooler(self) -> None:
         """Wait a moment for the spooler: a thread inside native code when the interpreter goes may abort the process."""
@@ -458,14 +389,11 @@ class Worker(Renewable):
                 thread.join(_DISMISS_S)
 
     def _hang_up(self) -> None:
-        """Close the connections unless one is in use; whoever sends after that opens new ones."""
+        """Close the connections unless one is in use."""
         with self._counter:
             if self._served:
                 return
-            transport, self._transport = self._transport, None
-        if transport is not None:
-            with guard("close connections"):
-                transport.close()
+        self._transport.close()
 
     def _serve_late(self) -> None:
         """Keep and send spans that end after `exit` in the main thread: within two seconds altogether."""
@@ -477,25 +405,8 @@ class Worker(Renewable):
                 outlet.drain(wait_s=max(0.01, min(left_s, 0.1)))
             if left_s > 0:
                 self.flush(self.outlets, left_s * 1000, give_up=True)
+        self._tidy()
         self._late_budget_s -= self._clock.monotonic() - started
-
-    def _say_what_is_left(self) -> None:
-        totals = self.statistics()
-        with guard("write a log line"):
-            for (place, then), spans in self._kept().items():
-                _logger.warning("honeyhive: %s kept in %s; %s.", wording.counted(spans, "span"), place, then)
-            if totals.lost or totals.in_memory:
-                lost = wording.counted(totals.lost + totals.in_memory, "span")
-                _logger.warning("honeyhive: %s lost in this process.", lost)
-
-    def _kept(self) -> Mapping[tuple[str, str], int]:
-        """How many spans are on disk, by where that is and how they get on from there."""
-        kept: Counter[tuple[str, str]] = Counter()
-        for outlet in self.outlets:
-            spooled = outlet.statistics().spooled
-            if spooled:
-                kept[outlet.keeps_in, outlet.leaves_by] += spooled
-        return kept
 
     def _join_pool_exit(self) -> None:
         """Be called at the end of a process that ``multiprocessing`` started, which skips ``atexit``."""
@@ -503,28 +414,6 @@ class Worker(Renewable):
         util = sys.modules.get("multiprocessing.util")
         if process is not None and util is not None and process.parent_process() is not None:
             util.Finalize(None, self.exit, exitpriority=0)
-
-
-def _observed_by_nobody(work: Callable[[], None]) -> Callable[[], None]:
-    def run() -> None:
-        with _unobserved():
-            work()
-
-    return run
-
-
-@contextmanager
-def _unobserved() -> Iterator[None]:
-    """Keep everybody from making spans of our own work, which would never end.
-
-    Instrumentations look at a key of the context; all others, such as a traced logging
-    handler, find themselves in a trace that is not sampled.
-    """
-    token = otel_context.attach(set_span_in_context(_NOT_SAMPLED, otel_context.set_value(_SUPPRESS, True)))
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
 
 
 @cache

@@ -17,8 +17,9 @@ from honeyhive.tracer.export.delivery import Delivery, DeliveryLimits
 from honeyhive.tracer.export.destination import Destination
 from honeyhive.tracer.export.encode import SpanEncoder
 from honeyhive.tracer.export.intake import Bell, Outlet
-from honeyhive.tracer.export.pipeline import Pipeline, PipelineSettings
+from honeyhive.tracer.export.pipeline import Pipeline
 from honeyhive.tracer.export.reporting import Reporter
+from honeyhive.tracer.export.settings import PipelineSettings
 from honeyhive.tracer.export.spool import DeadJournal, Spool
 from honeyhive.tracer.export.statistics import FlushResult, Ledger
 from honeyhive.utils.clock import Clock
