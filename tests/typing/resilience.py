@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import assert_type
 
-from honeyhive.resilience import Cached, CircuitBreaker, cache, retry, timeout
+from honeyhive.resilience import (
+    Cached,
+    CircuitBreaker,
+    buffered_stream,
+    cache,
+    process_concurrently,
+    process_in_threads,
+    retry,
+    stream_concurrently,
+    timeout,
+)
 
 
 async def load(path: str) -> int:
@@ -111,3 +122,22 @@ async def breakers_keep_signatures() -> None:
     assert_type(await breaker.call(lambda: load("x")), int)
     assert_type(await breaker.call(load("x")), int)
     CircuitBreaker.named("typing", limt=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def items_and_results_keep_their_types(paths: AsyncIterator[str]) -> None:
+    assert_type(await process_concurrently(load, ["x"], max_concurrency=3, timeout_per_item=5.0), list[int])
+    assert_type(await process_concurrently(load, paths, stop_on_error=False), list[int | Exception])
+    assert_type(process_in_threads(load_now, ["x"]), list[int])
+    assert_type(process_in_threads(load_now, ["x"], stop_on_error=False), list[int | Exception])
+    async with stream_concurrently(load, paths, max_concurrency=3) as results:
+        async for result in results:
+            assert_type(result, int)
+    async with stream_concurrently(load, paths, stop_on_error=False) as outcomes:
+        async for outcome in outcomes:
+            assert_type(outcome, int | Exception)
+    async for batch in buffered_stream(paths, buffer_size=3):
+        assert_type(batch, list[str])
+    async with buffered_stream(paths, buffer_size=3, max_wait=1.0) as batches:
+        async for timed_batch in batches:
+            assert_type(timed_batch, list[str])
+    await process_concurrently(load, [3])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -12,31 +12,46 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from honeyhive.resilience.breaker import CircuitBreaker, CircuitState
     from honeyhive.resilience.caching import Cached, CacheInfo, cache
+    from honeyhive.resilience.concurrency import ConcurrentStream, process_concurrently, stream_concurrently
     from honeyhive.resilience.policy import Attempts, RetryPolicy
     from honeyhive.resilience.retrying import retry
+    from honeyhive.resilience.streams import BufferedStream, buffered_stream
+    from honeyhive.resilience.threads import process_in_threads
     from honeyhive.resilience.timeouts import timeout
 
 __all__ = [
     "Attempts",
+    "BufferedStream",
     "CacheInfo",
     "Cached",
     "CircuitBreaker",
     "CircuitState",
+    "ConcurrentStream",
     "RetryPolicy",
+    "buffered_stream",
     "cache",
+    "process_concurrently",
+    "process_in_threads",
     "retry",
+    "stream_concurrently",
     "timeout",
 ]
 
 _HOMES = {
     "Attempts": "policy",
+    "BufferedStream": "streams",
     "CacheInfo": "caching",
     "Cached": "caching",
     "CircuitBreaker": "breaker",
     "CircuitState": "breaker",
+    "ConcurrentStream": "concurrency",
     "RetryPolicy": "policy",
+    "buffered_stream": "streams",
     "cache": "caching",
+    "process_concurrently": "concurrency",
+    "process_in_threads": "threads",
     "retry": "retrying",
+    "stream_concurrently": "concurrency",
     "timeout": "timeouts",
 }
 
