@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from honeyhive.exceptions import RateLimitError as RateLimitError
     from honeyhive.models import EventType as EventType
     from honeyhive.models import State as State
+    from honeyhive.scope import ctx as ctx
     from honeyhive.tracer.decorators import atrace as atrace
     from honeyhive.tracer.decorators import enrich_session as enrich_session
     from honeyhive.tracer.decorators import enrich_span as enrich_span
@@ -57,6 +58,7 @@ _HOMES = {
     "State": "honeyhive.models",
     "Statistics": "honeyhive.tracer.export.statistics",
     "atrace": "honeyhive.tracer.decorators",
+    "ctx": "honeyhive.scope",
     "enrich_session": "honeyhive.tracer.decorators",
     "enrich_span": "honeyhive.tracer.decorators",
     "flush": "honeyhive.tracer.decorators",

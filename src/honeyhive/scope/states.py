@@ -1,0 +1,76 @@
+"""The states of a scope and of those around it, looked up by their class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar, cast
+
+from honeyhive.exceptions import StateError
+from honeyhive.models.state import State
+
+__all__ = ["States"]
+
+S = TypeVar("S", bound=State)
+
+
+class States:
+    """What one scope provides, on top of what those around it provide.
+
+    Safe to use from threads: each single step is one operation on a dict. Of states of one class the one given last
+    counts, and the innermost scope that has one hides those further out.
+    """
+
+    __slots__ = ("outer", "own")
+
+    def __init__(self, given: Iterable[State], outer: States | None) -> None:
+        self.own: dict[type[State], State] = {type(state): state for state in given}
+        self.outer = outer
+
+    def find(self, kind: type[S]) -> S | None:
+        """Return the innermost state of exactly this class, or ``None``."""
+        for level in self._levels():
+            found = level.own.get(kind)
+            if found is not None:
+                return cast("S", found)
+        return None
+
+    def make(self, kind: type[S]) -> S:
+        """Make a state of its defaults alone and keep it with the outermost scope, so that all within share it.
+
+        Raises:
+            StateError: It has fields without defaults.
+        """
+        *_, outermost = self._levels()
+        return cast("S", outermost.own.setdefault(kind, kind()))
+
+    def add(self, states: Iterable[State]) -> None:
+        """Provide more."""
+        self.own.update((type(state), state) for state in states)
+
+    def replace(self, state: State) -> None:
+        """Put *state* where the one of its class is found, so that everybody who found that one finds this one.
+
+        Raises:
+            KeyError: There is none, and none can be made.
+        """
+        kind = type(state)
+        for level in self._levels():
+            if kind in level.own:
+                level.own[kind] = state
+                return
+        try:
+            self.make(kind)
+        except StateError as error:
+            raise KeyError(kind) from error
+        self.replace(state)
+
+    def kinds(self) -> Iterator[type[State]]:
+        """Yield the classes that are provided, the innermost first."""
+        for level in self._levels():
+            yield from tuple(level.own)
+
+    def _levels(self) -> Iterator[States]:
+        level: States | None = self
+        while level is not None:
+            yield level
+            level = level.outer
