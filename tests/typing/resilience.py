@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import assert_type
 
 from honeyhive.resilience import (
     Cached,
     CircuitBreaker,
+    ResourcePool,
     buffered_stream,
     cache,
     process_concurrently,
@@ -141,3 +143,26 @@ async def items_and_results_keep_their_types(paths: AsyncIterator[str]) -> None:
         async for timed_batch in batches:
             assert_type(timed_batch, list[str])
     await process_concurrently(load, [3])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Connection:
+    pass
+
+
+async def connect() -> Connection:
+    return Connection()
+
+
+@asynccontextmanager
+async def session() -> AsyncGenerator[Connection, None]:
+    yield Connection()
+
+
+async def pools_know_what_they_lend() -> None:
+    async with ResourcePool(connect, max_size=5, min_size=1) as pool, pool.acquire() as connection:
+        assert_type(connection, Connection)
+    async with ResourcePool(session) as sessions, sessions.acquire(timeout=2) as opened:
+        assert_type(opened, Connection)
+    async with ResourcePool(Connection, check=lambda one: True) as plain, plain.acquire() as made:
+        assert_type(made, Connection)
+        plain.discard("x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

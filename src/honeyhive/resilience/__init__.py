@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from honeyhive.resilience.caching import Cached, CacheInfo, cache
     from honeyhive.resilience.concurrency import ConcurrentStream, process_concurrently, stream_concurrently
     from honeyhive.resilience.policy import Attempts, RetryPolicy
+    from honeyhive.resilience.pools import PoolInfo, ResourcePool
     from honeyhive.resilience.retrying import retry
     from honeyhive.resilience.streams import BufferedStream, buffered_stream
     from honeyhive.resilience.threads import process_in_threads
@@ -27,6 +28,8 @@ __all__ = [
     "CircuitBreaker",
     "CircuitState",
     "ConcurrentStream",
+    "PoolInfo",
+    "ResourcePool",
     "RetryPolicy",
     "buffered_stream",
     "cache",
@@ -45,6 +48,8 @@ _HOMES = {
     "CircuitBreaker": "breaker",
     "CircuitState": "breaker",
     "ConcurrentStream": "concurrency",
+    "PoolInfo": "pools",
+    "ResourcePool": "pools",
     "RetryPolicy": "policy",
     "buffered_stream": "streams",
     "cache": "caching",
