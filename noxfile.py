@@ -145,7 +145,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def tests(session: nox.Session) -> None:
     """Run the unit, integration and example tests, and hold the coverage."""
-    install(session, "-e", ".[all]", *group("tests", "examples", "frameworks"))
+    install(session, "-e", ".[all]", *group("tests", "examples", "frameworks", "hosts"))
     if session.posargs:
         run_pytest(session, *session.posargs)
         return

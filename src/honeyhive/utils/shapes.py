@@ -388,7 +388,8 @@ def _array_fact(part: object) -> str:
 def _frame_shape(frame: object) -> tuple[int, ...] | None:
     """Return the shape of a pandas frame or series from the axes of its block manager."""
     manager = dict(_state(frame, Budget(0, _MAX_ATTRIBUTES))).get("_mgr")
-    axes = _c_attribute(manager, "axes")
+    # The manager of a frame keeps them in C, that of a series in its dictionary.
+    axes = _c_attribute(manager, "axes") or dict(_state(manager, Budget(0, _MAX_ATTRIBUTES))).get("axes")
     if type(axes) is not list:
         return None
     lengths = [_axis_length(axis) for axis in axes]

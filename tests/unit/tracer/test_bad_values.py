@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.sdk.trace import ReadableSpan
@@ -101,24 +103,74 @@ def test_a_key_may_change_its_type_from_call_to_call(tracer: HoneyHiveTracer, ex
     assert all(on_the_wire(span).name for span in exported())
 
 
-def test_lazy_and_huge_tables_are_named_and_not_computed(tracer: HoneyHiveTracer, exported: Exported) -> None:
-    pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame({"number": range(1_000_000)})
-    computed: list[str] = []
+def test_a_table_of_ten_million_rows_is_named_and_not_copied(tracer: HoneyHiveTracer, exported: Exported) -> None:
+    table = pd.DataFrame({"number": np.zeros(10_000_000)})
 
-    class LazyFrame:
-        """As those of polars and dask are: asking for anything computes it."""
-
-        def __getattribute__(self, name: str) -> object:
-            computed.append(name)
-            return object.__getattribute__(self, name)
-
-        def __len__(self) -> int:
-            raise RuntimeError("computed")
-
-    lazy = LazyFrame()
-    trace(lambda a, b: None)(table, lazy)
+    trace(lambda table, column: None)(table, table["number"])
 
     attributes = dict(exported()[0].attributes or {})
-    assert len(str(attributes["honeyhive_inputs.a"])) < 1000
-    assert [] == computed
+    assert "<DataFrame shape=(10000000, 1)>" == attributes["honeyhive_inputs.table"]
+    assert "<Series shape=(10000000,)>" == attributes["honeyhive_inputs.column"]
+
+
+touched: list[str] = []
+
+
+class Untouchable(type):
+    """A class whose objects cannot be asked for anything unnoticed."""
+
+    def __getattribute__(cls, name: str) -> object:
+        touched.append(f"class.{name}")
+        return type.__getattribute__(cls, name)
+
+    def __instancecheck__(cls, value: object) -> bool:
+        touched.append("__instancecheck__")
+        return False
+
+
+def untouchable(module: str, name: str) -> object:
+    """Make an object of a library that would wait for a device, or compute for hours, at the first question."""
+
+    def answer(method: str) -> Callable[..., object]:
+        def touch(self: object, *_arguments: object) -> object:
+            touched.append(method)
+            raise RuntimeError(f"{method} computes everything")
+
+        return touch
+
+    methods = (
+        "__len__ __iter__ __getitem__ __bool__ __repr__ __str__ __eq__ __hash__ __array__ __float__ __int__ __dir__"
+    )
+    namespace = {method: answer(method) for method in [*methods.split(), "__getattr__", "__reduce_ex__", "__format__"]}
+    namespace["__getattribute__"] = answer("__getattribute__")
+    namespace["__class__"] = property(answer("__class__"))
+    namespace["shape"] = property(answer("shape"))
+    made = Untouchable(name, (), {"__module__": module, **namespace})
+    return object.__new__(made)
+
+
+@pytest.mark.parametrize(
+    "module, name",
+    [
+        ("torch", "Tensor"),
+        ("cupy", "ndarray"),
+        ("jaxlib.xla_extension", "ArrayImpl"),
+        ("tensorflow.python.framework.ops", "EagerTensor"),
+        ("polars.lazyframe.frame", "LazyFrame"),
+        ("dask.dataframe", "DataFrame"),
+        ("xarray.core.dataset", "Dataset"),
+        ("theirs", "Remote"),
+    ],
+)
+def test_what_lives_on_a_device_or_is_not_computed_yet_is_named_and_never_asked(
+    tracer: HoneyHiveTracer, exported: Exported, module: str, name: str
+) -> None:
+    value = untouchable(module, name)
+    touched.clear()
+
+    trace(lambda value, values: None)(value, [value])
+
+    attributes = dict(exported()[0].attributes or {})
+    assert name in str(attributes["honeyhive_inputs.value"])
+    assert name in str(attributes["honeyhive_inputs.values"])
+    assert [] == touched
