@@ -82,6 +82,11 @@ class FaultyFiles(Files):
         """Let *fault* happen to the next *operation*, such as ``"write"``."""
         self._next[operation] = fault
 
+    @property
+    def has_plans(self) -> bool:
+        """Whether an operation is still to fail because of `fail_next`."""
+        return bool(self._next)
+
     def create(self, path: Path) -> int:
         self._step("create")
         return self._opened(super().create(path), path, fresh=True)
