@@ -164,6 +164,39 @@ def test_a_compressed_bomb_is_not_inflated(server, post):
     assert "accept-encoding" not in server.exchanges[0].headers
 
 
+def test_a_body_in_chunks_without_end_is_read_to_the_bound_only(server, post):
+    def flood(exchange):
+        exchange.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        while not server.stopping.is_set():
+            exchange.send(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
+
+    server.plan(flood)
+
+    reply = post(server.url)
+
+    assert len(reply.body) == 65_536
+    assert reply.truncated
+
+
+def test_a_thousand_promises_of_an_answer_are_passed_over(server, post):
+    server.plan(lambda exchange: exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000) or exchange.answer())
+
+    assert post(server.url).status == 200
+
+
+def test_promises_without_end_do_not_outlast_the_deadline(server, post):
+    def promise(exchange):
+        while not server.stopping.is_set():
+            exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+    server.plan(promise)
+    started = time.monotonic()
+
+    refused(post, server.url, APITimeoutError, timeout_s=0.4)
+
+    assert time.monotonic() - started < 4
+
+
 def test_a_redirect_is_a_reply_and_not_followed(server, post):
     server.plan(lambda exchange: exchange.answer(307, b"", location="/elsewhere"))
 

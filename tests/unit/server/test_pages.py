@@ -152,6 +152,27 @@ def test_a_trace_ten_thousand_deep_is_shown_in_parts(page_of: Callable[..., Pars
     assert len([found for name, found in page.attributes if name == "id" and found.startswith("s-")]) == ROWS_PER_PAGE
 
 
+@pytest.mark.fault
+@pytest.mark.timeout(120)
+def test_a_trace_of_a_hundred_thousand_spans_is_stored_and_shown_in_parts(
+    records: Callable[..., list[Record]],
+    project: Callable[[list[Record]], None],
+    queries: Queries,
+    make_span: MakeSpan,
+) -> None:
+    project(records([make_span(1, name="root")]))
+    for first in range(2, 100_001, 10_000):
+        children = range(first, min(first + 10_000, 100_001))
+        project(records([make_span(n, parent_id=1, name=f"child-{n}", start_ns=n) for n in children]))
+
+    trace = queries.trace(f"{7:032x}", with_details=False)
+    assert trace is not None
+    page = Parsed(trace_content(trace, queries.span(f"{7:032x}", f"{1:016x}"), 99_000))
+
+    assert "child-100000" in page.text
+    assert "99,001 to 100,000 of 100,000" in page.text
+
+
 def test_circles_and_orphans_are_shown(page_of: Callable[..., Parsed], make_span: MakeSpan) -> None:
     page = page_of(
         make_span(1, parent_id=2, name="one"), make_span(2, parent_id=1, name="two"), make_span(3, parent_id=9)

@@ -142,6 +142,26 @@ def test_times_that_no_database_can_hold_are_clamped(
     assert (trace["start_ns"], trace["end_ns"]) == (2**63 - 1, 2**63 - 1)
 
 
+@pytest.mark.parametrize("skew_ns", [-86_400 * 10**9, 86_400 * 10**9], ids=["a day behind", "a day ahead"])
+def test_spans_of_a_machine_whose_clock_is_wrong_are_shown_with_its_own_times(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries, skew_ns: int
+) -> None:
+    now_ns = 1_800_000_000 * 10**9
+    child = {"parent_id": 1, "start_ns": now_ns + 1, "end_ns": now_ns + 2}
+    project(
+        records(
+            [make_span(1, start_ns=now_ns + skew_ns, end_ns=now_ns + skew_ns + 5)], [make_span(2, name="ours", **child)]
+        )
+    )
+
+    trace = queries.trace(TRACE)
+
+    assert trace is not None
+    assert now_ns + min(0, skew_ns) <= trace["start_ns"]
+    assert trace["end_ns"] <= now_ns + max(5, skew_ns + 5)
+    assert 1 == len(queries.traces(Listing()).items)
+
+
 def test_an_event_sent_for_a_span_stands_below_it(
     records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain
+from random import Random
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from honeyhive.models.wire import RecordKind
+from honeyhive.tracer.export.rules import Action, Verdict, pause_s
 from honeyhive.tracer.export.statistics import Statistics
 
 
@@ -51,6 +54,38 @@ def test_an_outage_and_its_end_are_one_line_each(delivery, put, backend, clock, 
         "honeyhive cannot deliver to https://collector.example/v1/traces",
         "honeyhive delivers to https://collector.example/v1/traces again after 8 s; the first request took 1 span.",
     ]
+
+
+def test_ten_minutes_of_outage_are_over_within_a_minute_oldest_first(delivery, put, backend, ledger, clock, answer):
+    back_at = clock.now_s + 600
+    backend.rule = lambda _payload: answer(200) if clock.now_s >= back_at else backend.refuse()
+
+    for second in range(600):
+        put(*[f"{second}"] * 20)
+        while delivery.not_before <= clock.now_s < back_at:
+            delivery.step()
+        clock.now_s += 1
+    send_all(delivery, clock)
+
+    taken = [name for request in backend.names[-30:] for name in request]
+    assert clock.now_s < back_at + 60
+    assert ledger.snapshot() == Statistics(finished=12_000, delivered=12_000)
+    assert taken[-12_000:] == [str(second) for second in range(600) for _ in range(20)]
+
+
+def test_many_processes_do_not_come_back_in_one_moment():
+    """Fifty that failed in the same moment, for the tenth time, try again at fifty different ones."""
+    failed = Verdict(Action.RETRY, "HTTP 503")
+    asked = Verdict(Action.RETRY, "HTTP 503", retry_after_s=30.0)
+
+    pauses = [[pause_s(verdict, 10, Random(seed).random) for seed in range(50)] for verdict in (failed, asked)]
+
+    for each in pauses:
+        shortest, longest = min(each), max(each)
+        tenths = Counter(int(10 * (pause - shortest) / (longest - shortest)) for pause in each)
+        assert longest - shortest > 2
+        assert max(tenths.values()) <= 15
+    assert min(pauses[1]) >= 30
 
 
 def test_retry_after_holds_even_a_forced_step_back(delivery, put, backend, clock, answer):
