@@ -22,7 +22,8 @@
     │   └── TaskCancelledError        a task was awaited that ended by being cancelled
     ├── MessagingError                a message or a bus cannot do what was asked
     │   ├── MessageFormatError        a message cannot be written, or not be read
-    │   ├── HandlerTimeoutError       a handler took longer than it may (also a TimeoutError)
+    │   ├── HandlerCancelledError     a handler was cancelled, though nobody asked for it
+    │   ├── MessageInHandError        another handler is just dealing with the message
     │   ├── PublishError              a broker did not take a message
     │   └── BusClosedError            the bus is not open, or not any more
     ├── JournalError                  a journal on disk cannot do what was asked
@@ -59,7 +60,7 @@ __all__ = [
     "DuplicateEventError",
     "EventStoreError",
     "FrozenStateError",
-    "HandlerTimeoutError",
+    "HandlerCancelledError",
     "HoneyHiveError",
     "InvalidRequestError",
     "JournalError",
@@ -67,6 +68,7 @@ __all__ = [
     "JournalLockedError",
     "JournalUnsafeError",
     "MessageFormatError",
+    "MessageInHandError",
     "MessagingError",
     "MissingApiKeyError",
     "MissingStateError",
@@ -227,8 +229,12 @@ class MessageFormatError(MessagingError):
     """A message cannot be written as it is, or what came cannot be read as a message."""
 
 
-class HandlerTimeoutError(MessagingError, TimeoutError):
-    """A handler took longer than it may; a coroutine was cancelled, a thread left to itself."""
+class HandlerCancelledError(MessagingError):
+    """A handler ended by being cancelled, though whoever called it had not asked for that."""
+
+
+class MessageInHandError(MessagingError):
+    """Somebody else is just dealing with this message; it is to be tried again later."""
 
 
 class PublishError(MessagingError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from honeyhive.events.aggregates import Aggregate, AsyncRepository, Repository, fold
+    from honeyhive.events.async_memory import AsyncMessageBus
     from honeyhive.events.async_projection_engine import AsyncProjectionEngine, catch_up_async
     from honeyhive.events.async_projector import AsyncProjector
     from honeyhive.events.bus import Handler, MessageBus, Outcome, PublishResult
@@ -62,6 +63,7 @@ _HOMES = {
     "AsyncEventStore": "store",
     "AsyncInMemoryEventStore": "stores.awaitable",
     "AsyncJournalEventStore": "stores.awaitable",
+    "AsyncMessageBus": "async_memory",
     "AsyncPostgreSQLEventStore": "sql.named",
     "AsyncProjectionEngine": "async_projection_engine",
     "AsyncProjector": "async_projector",
@@ -132,6 +134,7 @@ __all__ = [
     "AsyncEventStore",
     "AsyncInMemoryEventStore",
     "AsyncJournalEventStore",
+    "AsyncMessageBus",
     "AsyncPostgreSQLEventStore",
     "AsyncProjectionEngine",
     "AsyncProjector",

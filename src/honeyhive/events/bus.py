@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from honeyhive.events.messages import Message
 
@@ -62,6 +62,8 @@ class Outcome:
 class PublishResult:
     """What became of a message that was published.
 
+    It may be awaited, and is its own result: so ``await bus.publish(...)`` is right on every bus.
+
     Attributes:
         message: The message.
         outcomes: One for each handler, in the order of subscription; none yet on a bus that stores and forwards.
@@ -85,3 +87,7 @@ class PublishResult:
         if len(self.outcomes) != 1:
             raise LookupError(f"{len(self.outcomes)} handlers received {self.message.type}, so there is no one answer")
         return self.outcomes[0].value
+
+    def __await__(self) -> Generator[None, None, Self]:
+        return self
+        yield  # makes it a generator, which is what Python awaits

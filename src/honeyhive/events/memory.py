@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from types import CoroutineType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from honeyhive.events.bus import Handler, MessageBus, Outcome, PublishResult
 from honeyhive.events.dead_letters import DeadLetter, InMemoryDeadLetters
-from honeyhive.events.lineage import handled_message
+from honeyhive.events.delivery import attempts, dead_letter, raise_errors, tried
 from honeyhive.events.messages import Message
 from honeyhive.events.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.tracing import MessageTracing, mark_failed, records_spans
 from honeyhive.exceptions import BusClosedError
 from honeyhive.resilience import RetryPolicy
 from honeyhive.utils.clock import Clock, SystemClock
-from honeyhive.utils.guard import guard
-from honeyhive.utils.ids import RandomIds
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span
-
-__all__ = ["InMemoryMessageBus", "raise_errors"]
+__all__ = ["InMemoryMessageBus"]
 
 M = TypeVar("M", bound=Message)
 
@@ -58,7 +49,6 @@ class InMemoryMessageBus(MessageBus):
         self._clock = clock or SystemClock()
         self._subscriptions = Subscriptions(middleware)
         self._tracing = MessageTracing("in_memory", "memory")
-        self._ids = RandomIds()
         self._is_closed = False
 
     def subscribe(
@@ -122,90 +112,23 @@ class InMemoryMessageBus(MessageBus):
 
     def _traced(self, subscription: Subscription, message: Message) -> Outcome:
         with self._tracing.processing(message, subscription.name) as span:
-            outcome = self._call(subscription, message, span)
+            outcome = self._call(subscription, message)
             if outcome.error is not None:
                 mark_failed(span, outcome.error)
             return outcome
 
-    def _call(self, subscription: Subscription, message: Message, span: Span | None = None) -> Outcome:
-        value, error = _tried(subscription, message)
+    def _call(self, subscription: Subscription, message: Message) -> Outcome:
+        value, error = tried(subscription, message)
         if error is None:
             return Outcome(subscription.name, value)
-        attempts = (subscription.retry or self._retry).begin(self._clock)
-        while (pause_s := attempts.pause_after(error)) is not None:
-            if span is not None:
-                span.add_event("retry", {"error.type": type(error).__qualname__, "honeyhive.pause_s": pause_s})
-            self._clock.sleep(pause_s)
-            value, error = _tried(subscription, message)
-            if error is None:
-                return Outcome(subscription.name, value, attempts=attempts.number)
-        self._bury(subscription, message, error, attempts.number)
-        return Outcome(subscription.name, error=error, attempts=attempts.number)
-
-    def _bury(self, subscription: Subscription, message: Message, error: Exception, attempts: int) -> None:
-        self.dead_letters.add(
-            DeadLetter(
-                id=self._ids.uuid(),
-                message=message,
-                handler=subscription.name,
-                error=described(error),
-                attempts=attempts,
-                time=datetime.fromtimestamp(self._clock.time_ns() / 1e9, UTC),
-            )
-        )
-
-
-def raise_errors(message: Message, outcomes: Sequence[Outcome]) -> None:
-    """Raise what handlers have raised: one error as it is, several as a group."""
-    errors = [each.error for each in outcomes if each.error is not None]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise ExceptionGroup(f"{len(errors)} of {len(outcomes)} handlers of {message.type} failed", errors)
-
-
-def described(error: BaseException) -> str:
-    """Return class and message of *error* in one line."""
-    return f"{type(error).__name__}: {error}"
-
-
-def _tried(subscription: Subscription, message: Message) -> tuple[Any, Exception | None]:
-    """Call the handler; return its value, or the error it raised."""
-    errors: list[Exception] = []
-    token = handled_message.set(message)
-    value = None
-    try:
-        with guard("handler", lambda _, error: errors.append(error)):
-            value = subscription.call(message)
-            if subscription.is_async or type(value) is CoroutineType:
-                value = _awaited(value, subscription)
-    finally:
-        handled_message.reset(token)
-    return value, errors[0] if errors else None
-
-
-def runs_event_loop() -> bool:
-    """Tell whether this thread is inside an event loop of asyncio."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _awaited(awaitable: Any, subscription: Subscription) -> Any:
-    """Run what a coroutine function has returned in an event loop of its own."""
-    if not inspect.isawaitable(awaitable):
-        return awaitable
-    if runs_event_loop():
-        if inspect.iscoroutine(awaitable):
-            awaitable.close()
-        raise TypeError(
-            f"{subscription.name} is a coroutine function, and this thread runs an event loop already; "
-            "publish on an AsyncMessageBus there"
-        )
-
-    async def wait() -> object:
-        return await awaitable
-
-    return asyncio.run(wait())
+        flow = attempts(subscription, error, self._retry, self._clock)
+        try:
+            pause_s = next(flow)
+            while True:
+                self._clock.sleep(pause_s)
+                pause_s = flow.send(tried(subscription, message))
+        except StopIteration as end:
+            outcome: Outcome = end.value
+        if outcome.error is not None:
+            self.dead_letters.add(dead_letter(message, outcome, self._clock))
+        return outcome

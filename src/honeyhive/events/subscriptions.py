@@ -17,7 +17,7 @@ from honeyhive.events.messages import Message
 if TYPE_CHECKING:
     from honeyhive.resilience import RetryPolicy
 
-__all__ = ["Middleware", "Subscription", "Subscriptions"]
+__all__ = ["Middleware", "Subscription", "Subscriptions", "callable_of", "is_async", "name_of"]
 
 Call: TypeAlias = Callable[[Any], Any]
 Middleware: TypeAlias = Callable[[Call], Call]
@@ -82,12 +82,12 @@ class Subscriptions:
         Raises:
             TypeError: *handler* cannot be called with a message, or *wanted* is no message class and no pattern.
         """
-        call = _callable(handler)
-        is_async = _is_async(call)
+        call = callable_of(handler)
+        awaits = is_async(call)
         for wrap in reversed(self._middleware):
             call = wrap(call)
         subscription = Subscription(
-            _checked(wanted), _name(handler), call, is_async or _is_async(call), group, retry, timeout_s, self._remove
+            _checked(wanted), name_of(handler), call, awaits or is_async(call), group, retry, timeout_s, self._remove
         )
         with self._changing:
             self._all[subscription] = None
@@ -171,7 +171,12 @@ def _checked(wanted: object) -> type[Message] | str:
     )
 
 
-def _callable(handler: object) -> Call:
+def callable_of(handler: object) -> Call:
+    """Return what to call with a message.
+
+    Raises:
+        TypeError: There is nothing to call.
+    """
     if isinstance(handler, type):
         raise TypeError(f"{handler.__qualname__} is a class; hand over an instance: {handler.__qualname__}(...)")
     method: Call | None = getattr(handler, "handle", None)
@@ -182,13 +187,15 @@ def _callable(handler: object) -> Call:
     raise TypeError(f"a handler is something to call, or has a method handle(message); {handler!r} is neither")
 
 
-def _is_async(call: Call) -> bool:
+def is_async(call: Call) -> bool:
+    """Tell whether calling *call* gives a coroutine."""
     while isinstance(call, functools.partial):
         call = call.func
     return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
 
 
-def _name(handler: object) -> str:
+def name_of(handler: object) -> str:
+    """Return module and qualified name of a handler, of an object those of its class."""
     while isinstance(handler, functools.partial):
         handler = handler.func
     named = handler if hasattr(handler, "__qualname__") else type(handler)

@@ -1,0 +1,264 @@
+"""One message at one handler: tried, tried again after a pause, and given up with the reason.
+
+``attempts`` is a generator that decides and never calls or waits itself; two short drivers do that, one for the
+synchronous bus and one for all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import sys
+from collections.abc import Callable, Generator, Sequence
+from datetime import UTC, datetime
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from honeyhive.events.bus import Outcome
+from honeyhive.events.dead_letters import DeadLetter
+from honeyhive.events.lineage import handled_message
+from honeyhive.events.messages import Message
+from honeyhive.events.subscriptions import Subscription
+from honeyhive.events.tracing import MessageTracing, mark_failed
+from honeyhive.exceptions import HandlerCancelledError
+from honeyhive.models.conventions import resilience as names
+from honeyhive.resilience import RetryPolicy, facts
+from honeyhive.utils.clock import Clock
+from honeyhive.utils.guard import guard
+from honeyhive.utils.ids import RandomIds
+
+if TYPE_CHECKING:
+    import anyio
+
+__all__ = ["Dispatcher", "attempts", "dead_letter", "raise_errors", "tried"]
+
+Tried: TypeAlias = tuple[Any, Exception | None]
+"""What a handler returned, and what it raised."""
+
+_ids = RandomIds()
+
+
+def attempts(
+    subscription: Subscription, first: Exception, policy: RetryPolicy, clock: Clock
+) -> Generator[float, Tried, Outcome]:
+    """Decide what follows on a handler's *first* failure: yield each pause in seconds, be sent what came of the next try.
+
+    Returns:
+        How it ended. What happened on the way is on the current span.
+    """
+    following = (subscription.retry or policy).begin(clock)
+    error: Exception | None = first
+    value: Any = None
+    while error is not None:
+        number = following.number
+        pause_s = following.pause_after(error)
+        facts.tell(
+            names.RETRY_FAILED,
+            operation=subscription.name,
+            attempt=number,
+            wait_s=pause_s,
+            reason=facts.reason_of(error),
+        )
+        if pause_s is None:
+            return Outcome(subscription.name, error=error, attempts=number)
+        value, error = yield pause_s
+    return Outcome(subscription.name, value, attempts=following.number)
+
+
+def tried(subscription: Subscription, message: Message) -> Tried:
+    """Call the handler and wait for it; of a coroutine function in an event loop of its own."""
+    errors: list[Exception] = []
+    value = None
+    token = handled_message.set(message)
+    try:
+        with guard("handler", lambda _, error: errors.append(error)):
+            value = subscription.call(message)
+            if subscription.is_async or type(value) is CoroutineType:
+                value = _run(value, subscription)
+    finally:
+        handled_message.reset(token)
+    return value, errors[0] if errors else None
+
+
+class Dispatcher:
+    """Brings messages to handlers inside an event loop: coroutine functions there, functions on worker threads.
+
+    Args:
+        retry: How often a failed handler is called again, unless its subscription says otherwise.
+        timeout_s: How long a handler may take, unless its subscription says otherwise; ``None`` for no limit.
+        concurrency: How many handlers may run at once; those that pause between tries do not count.
+        tracing: Makes the spans.
+        clock: Tells the time.
+        bury: Keeps what a handler has failed for good.
+    """
+
+    def __init__(
+        self,
+        *,
+        retry: RetryPolicy,
+        timeout_s: float | None,
+        concurrency: int,
+        tracing: MessageTracing,
+        clock: Clock,
+        bury: Callable[[DeadLetter], Any],
+    ) -> None:
+        self._retry = retry
+        self._timeout_s = timeout_s
+        self._concurrency = concurrency
+        self._tracing = tracing
+        self._clock = clock
+        self._bury = bury
+        self._slots: anyio.Semaphore | None = None
+        self._threads: anyio.CapacityLimiter | None = None
+
+    async def deliver(self, message: Message, subscriptions: Sequence[Subscription]) -> tuple[Outcome, ...]:
+        """Bring *message* to all of *subscriptions* at once; return what became of it, in their order."""
+        if len(subscriptions) == 1:
+            return (await self.handle(message, subscriptions[0]),)
+        import anyio
+
+        outcomes: dict[int, Outcome] = {}
+
+        async def handle(place: int, subscription: Subscription) -> None:
+            outcomes[place] = await self.handle(message, subscription)
+
+        async with anyio.create_task_group() as group:
+            for place, subscription in enumerate(subscriptions):
+                group.start_soon(handle, place, subscription)
+        return tuple(outcomes[place] for place in range(len(subscriptions)))
+
+    async def handle(self, message: Message, subscription: Subscription) -> Outcome:
+        """Bring *message* to one handler, as often as its policy says."""
+        with self._tracing.processing(message, subscription.name) as span:
+            value, error = await self._try(message, subscription)
+            if error is None:
+                return Outcome(subscription.name, value)
+            outcome = await self._try_again(message, subscription, error)
+            if outcome.error is not None:
+                mark_failed(span, outcome.error)
+        return outcome
+
+    async def _try_again(self, message: Message, subscription: Subscription, error: Exception) -> Outcome:
+        import anyio
+
+        flow = attempts(subscription, error, self._retry, self._clock)
+        try:
+            pause_s = next(flow)
+            while True:
+                await anyio.sleep(pause_s)
+                pause_s = flow.send(await self._try(message, subscription))
+        except StopIteration as end:
+            outcome: Outcome = end.value
+        if outcome.error is not None:
+            buried = self._bury(dead_letter(message, outcome, self._clock))
+            if inspect.isawaitable(buried):
+                await buried
+        return outcome
+
+    async def _try(self, message: Message, subscription: Subscription) -> Tried:
+        import anyio
+
+        if self._slots is None:
+            self._slots = anyio.Semaphore(self._concurrency)
+            # The slots are the limit: a thread may wait here for what its own handler has published.
+            self._threads = anyio.CapacityLimiter(math.inf)
+        if handled_message.get() is not None:
+            return await self._try_now(message, subscription)
+        async with self._slots:
+            return await self._try_now(message, subscription)
+
+    async def _try_now(self, message: Message, subscription: Subscription) -> Tried:
+        errors: list[Exception] = []
+        value = None
+        token = handled_message.set(message)
+        try:
+            with guard("handler", lambda _, error: errors.append(error)):
+                value = await self._call(message, subscription)
+        finally:
+            handled_message.reset(token)
+        return value, errors[0] if errors else None
+
+    async def _call(self, message: Message, subscription: Subscription) -> Any:
+        from honeyhive.resilience.timeouts import within
+
+        limit_s = self._timeout_s if subscription.timeout_s is None else subscription.timeout_s
+        call = self._called(message, subscription, abandon=limit_s is not None)
+        try:
+            return await (call if limit_s is None else within(limit_s, call, subscription.call))
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            raise HandlerCancelledError(
+                f"{subscription.name} was cancelled, though nobody here cancelled it"
+            ) from error
+
+    async def _called(self, message: Message, subscription: Subscription, *, abandon: bool) -> Any:
+        if subscription.is_async:
+            value = subscription.call(message)
+        else:
+            import anyio.to_thread
+
+            # Nothing can stop a running thread: when the time is over it is left to itself.
+            value = await anyio.to_thread.run_sync(
+                subscription.call, message, abandon_on_cancel=abandon, limiter=self._threads
+            )
+        return await value if inspect.isawaitable(value) else value
+
+
+def dead_letter(message: Message, outcome: Outcome, clock: Clock) -> DeadLetter:
+    """Return the letter that tells how *message* has failed at a handler."""
+    return DeadLetter(
+        id=_ids.uuid(),
+        message=message,
+        handler=outcome.handler,
+        error=facts.reason_of(outcome.error) if outcome.error is not None else "",
+        attempts=outcome.attempts,
+        time=datetime.fromtimestamp(clock.time_ns() / 1e9, UTC),
+    )
+
+
+def raise_errors(message: Message, outcomes: Sequence[Outcome]) -> None:
+    """Raise what handlers have raised: one error as it is, several as a group."""
+    errors = [each.error for each in outcomes if each.error is not None]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {len(outcomes)} handlers of {message.type} failed", errors)
+
+
+def is_cancelled() -> bool:
+    """Tell whether somebody has asked the current task to end."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # on trio, where asyncio's cancellation is an error like any other
+        return False
+    return task is not None and task.cancelling() > 0
+
+
+def runs_event_loop() -> bool:
+    """Tell whether this thread is inside an event loop, of asyncio or trio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        trio = sys.modules.get("trio")
+        return trio is not None and bool(trio.lowlevel.in_trio_run())
+    return True
+
+
+def _run(awaitable: Any, subscription: Subscription) -> Any:
+    """Wait in an event loop of its own for what a coroutine function has returned."""
+    if not inspect.isawaitable(awaitable):
+        return awaitable
+    if runs_event_loop():
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
+        raise TypeError(
+            f"{subscription.name} is a coroutine function, and this thread runs an event loop already; "
+            "publish on an AsyncMessageBus there"
+        )
+
+    async def wait() -> object:
+        return await awaitable
+
+    return asyncio.run(wait())
