@@ -42,15 +42,22 @@ class MessageCodec:
     def __init__(self, types: Catalogue = declared_types) -> None:
         self._types = types
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Message, *, trace_context: Mapping[str, str] | None = None) -> bytes:
         """Return *message* as the JSON of a CloudEvent.
+
+        Args:
+            message: The message.
+            trace_context: The W3C headers that are to travel with it, instead of those it was made with.
 
         Raises:
             MessageFormatError: A field holds what could not be read again; says which.
         """
         from pydantic_core import to_json
 
-        return to_json(self.to_record(message), inf_nan_mode="strings")
+        record = self.to_record(message)
+        if trace_context is not None:
+            record = {**{name: value for name, value in record.items() if name not in CARRIED}, **trace_context}
+        return to_json(record, inf_nan_mode="strings")
 
     def decode(self, document: bytes | str) -> Message:
         """Return the message that *document*, the JSON of a CloudEvent, is.

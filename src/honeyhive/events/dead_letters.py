@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
 
-from honeyhive.events.messages import Message
+from honeyhive.events.broker import Broker, BuriedLetter
+from honeyhive.events.codec import MessageCodec
+from honeyhive.events.messages import Message, UnknownMessage
+from honeyhive.exceptions import MessageFormatError
+from honeyhive.utils.clock import Clock
+from honeyhive.utils.ids import RandomIds
 
-__all__ = ["DeadLetter", "InMemoryDeadLetters"]
+__all__ = ["BrokerDeadLetters", "DeadLetter", "InMemoryDeadLetters", "never_survived", "unreadable"]
+
+_ids = RandomIds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +41,8 @@ class DeadLetter:
     error: str
     attempts: int
     time: datetime
+    handle: Any = field(default=None, repr=False, compare=False)
+    """What the engine that keeps it knows it by."""
 
 
 class InMemoryDeadLetters:
@@ -70,3 +82,83 @@ class InMemoryDeadLetters:
 
     def __len__(self) -> int:
         return len(self._letters)
+
+
+class BrokerDeadLetters:
+    """The dead letters of a group, kept by its engine.
+
+    Args:
+        broker: The engine.
+        codec: Writes and reads messages.
+    """
+
+    def __init__(self, broker: Broker, codec: MessageCodec) -> None:
+        self._broker = broker
+        self._codec = codec
+
+    async def list(self, limit: int = 100) -> tuple[DeadLetter, ...]:
+        """Return the oldest letters, at most *limit* of them."""
+        return tuple([self._read(buried) for buried in await self._broker.letters(limit)])
+
+    async def discard(self, letter: DeadLetter) -> None:
+        """Forget *letter*."""
+        await self._broker.discard(letter.handle)
+
+    def written(self, letter: DeadLetter) -> bytes:
+        """Return *letter* as an engine keeps it."""
+        facts = {
+            "id": letter.id,
+            "handler": letter.handler,
+            "error": letter.error,
+            "attempts": letter.attempts,
+            "time": letter.time.isoformat(),
+        }
+        if isinstance(letter.message, UnknownMessage) and isinstance(letter.message.data, bytes):
+            return json.dumps({**facts, "raw": base64.b64encode(letter.message.data).decode()}).encode()
+        return json.dumps({**facts, "message": self._codec.encode(letter.message).decode()}).encode()
+
+    def _read(self, buried: BuriedLetter) -> DeadLetter:
+        if buried.reason:
+            return replace(self._letter_of(buried.body, buried.reason), handle=buried.handle)
+        facts: dict[str, Any] = json.loads(buried.body)
+        message = _unreadable(base64.b64decode(facts["raw"])) if "raw" in facts else self._message(facts["message"])
+        return DeadLetter(
+            id=facts["id"],
+            message=message,
+            handler=facts["handler"],
+            error=facts["error"],
+            attempts=facts["attempts"],
+            time=datetime.fromisoformat(facts["time"]),
+            handle=buried.handle,
+        )
+
+    def _letter_of(self, body: bytes, reason: str) -> DeadLetter:
+        """Return the letter for a message that the engine itself has given up."""
+        message = self._message(body)
+        return DeadLetter(id=message.id, message=message, handler="", error=reason, attempts=0, time=message.time)
+
+    def _message(self, document: bytes | str) -> Message:
+        try:
+            return self._codec.decode(document)
+        except MessageFormatError:
+            return _unreadable(document if isinstance(document, bytes) else document.encode())
+
+
+def unreadable(body: bytes, error: MessageFormatError, clock: Clock) -> DeadLetter:
+    """Return the letter for what came and is no message."""
+    return _given_up(_unreadable(body), f"MessageFormatError: {error}", 0, clock)
+
+
+def never_survived(message: Message, deliveries: int, clock: Clock) -> DeadLetter:
+    """Return the letter for a message whose handling has never come to an end."""
+    reason = f"it was delivered {deliveries} times, and each time the process ended before its handlers did"
+    return _given_up(message, reason, deliveries, clock)
+
+
+def _given_up(message: Message, reason: str, attempts: int, clock: Clock) -> DeadLetter:
+    time = datetime.fromtimestamp(clock.time_ns() / 1e9, UTC)
+    return DeadLetter(id=_ids.uuid(), message=message, handler="", error=reason, attempts=attempts, time=time)
+
+
+def _unreadable(body: bytes) -> UnknownMessage:
+    return UnknownMessage(type="unreadable", data=body)

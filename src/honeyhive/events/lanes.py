@@ -1,0 +1,60 @@
+"""Work in lanes: one after the other in a lane, lanes at the same time, and never too much of it in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+__all__ = ["Job", "Lanes"]
+
+Job: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class Lanes:
+    """Runs jobs, those of a lane in the order in which they came. For one event loop of asyncio.
+
+    A job that raises ends its lane; jobs are to deal with their errors themselves.
+
+    Args:
+        capacity: How many jobs may wait or run; then whoever brings one more waits.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._room = asyncio.Semaphore(capacity)
+        self._waiting: dict[str, deque[Job]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def put(self, lane: str, job: Job) -> None:
+        """Have *job* run in *lane*; return when there is room for it."""
+        await self._room.acquire()
+        waiting = self._waiting.get(lane)
+        if waiting is not None:
+            waiting.append(job)
+            return
+        self._waiting[lane] = deque([job])
+        task = asyncio.create_task(self._run(lane))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def cancel(self) -> None:
+        """Cancel what runs, forget what waits, and return when all has ended."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _run(self, lane: str) -> None:
+        waiting = self._waiting[lane]
+        try:
+            while waiting:
+                job = waiting.popleft()
+                try:
+                    await job()
+                finally:
+                    self._room.release()
+        finally:
+            for _ in waiting:
+                self._room.release()
+            del self._waiting[lane]

@@ -1,0 +1,88 @@
+"""Listening to an engine, over and over, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from honeyhive.events.broker import Broker, Deliver
+from honeyhive.resilience import RetryPolicy
+from honeyhive.resilience.facts import reason_of
+from honeyhive.utils.clock import Clock
+from honeyhive.utils.guard import guard
+
+__all__ = ["Listener"]
+
+_logger = logging.getLogger("honeyhive.events")
+
+_LONGEST_PAUSE_S = 5.0
+
+
+class Listener:
+    """Takes what an engine delivers; connects again when the engine was away. For one event loop of asyncio.
+
+    Args:
+        broker: The engine.
+        deliver: Is given the deliveries.
+        reconnecting: How long to pause while the engine cannot be reached.
+        clock: Tells the time.
+    """
+
+    def __init__(self, broker: Broker, deliver: Deliver, reconnecting: RetryPolicy, clock: Clock) -> None:
+        self._broker = broker
+        self._deliver = deliver
+        self._reconnecting = reconnecting
+        self._clock = clock
+        self._attempts = reconnecting.begin(clock)
+        self._stopping = asyncio.Event()
+        self._task = asyncio.create_task(self._listen())
+
+    async def drain(self) -> None:
+        """Take no more; return when all that was delivered is acknowledged."""
+        self._stopping.set()
+        await asyncio.wait({self._task})
+
+    async def aclose(self) -> None:
+        """Stop at once."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _listen(self) -> None:
+        while not self._stopping.is_set():
+            for error in await self._listen_once():
+                self._tell(error)
+                pause_s = self._attempts.pause_after(error)
+                await self._pause(_LONGEST_PAUSE_S if pause_s is None else pause_s)
+
+    async def _listen_once(self) -> list[Exception]:
+        """Listen until told to stop or the engine is away; return what went wrong."""
+        errors: list[Exception] = []
+        with guard("listen", lambda _, error: errors.append(error)):
+            await self._broker.connect(consuming=True)
+            self._attempts = self._reconnecting.begin(self._clock)
+            await self._broker.consume(self._deliver, self._stopping)
+        return errors
+
+    def _tell(self, error: Exception) -> None:
+        system = self._broker.system
+        causes = list(_leaves(error))
+        if all(isinstance(each, self._broker.errors) for each in causes):
+            _logger.warning("lost the connection to %s, and will connect again: %s", system, reason_of(causes[0]))
+        else:
+            _logger.error("listening to %s failed, and will begin anew", system, exc_info=error)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """Yield the errors that make up a group, however deep; of any other error, itself."""
+    if isinstance(error, ExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
