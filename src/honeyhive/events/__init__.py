@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from honeyhive.events.aggregates import Aggregate, AsyncRepository, Repository, fold
-    from honeyhive.events.async_memory import AsyncMessageBus
     from honeyhive.events.async_projection_engine import AsyncProjectionEngine, catch_up_async
     from honeyhive.events.async_projector import AsyncProjector
     from honeyhive.events.bus import Handler, MessageBus, Outcome, PublishResult
+    from honeyhive.events.buses.async_memory import AsyncMessageBus
+    from honeyhive.events.buses.dead_letters import DeadLetter
+    from honeyhive.events.buses.memory import InMemoryMessageBus
+    from honeyhive.events.buses.subscriptions import Middleware, Subscription
     from honeyhive.events.codec import MessageCodec, decode, encode
     from honeyhive.events.command_handlers import AsyncCommandHandler, CommandHandler
-    from honeyhive.events.dead_letters import DeadLetter
     from honeyhive.events.following import BuriedRecord, Progress
     from honeyhive.events.lineage import current_message
-    from honeyhive.events.memory import InMemoryMessageBus
     from honeyhive.events.messages import Command, Event, Message, Query, UnknownMessage
     from honeyhive.events.module import Module
     from honeyhive.events.projection_engine import ProjectionEngine, catch_up
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from honeyhive.events.stores.journal import JournalEventStore
     from honeyhive.events.stores.memory import InMemoryEventStore
     from honeyhive.events.stores.snapshot_files import FileSnapshotStore
-    from honeyhive.events.subscriptions import Middleware, Subscription
     from honeyhive.events.upcasting import Stored, Upcasters
 
 _HOMES = {
@@ -63,7 +63,7 @@ _HOMES = {
     "AsyncEventStore": "store",
     "AsyncInMemoryEventStore": "stores.awaitable",
     "AsyncJournalEventStore": "stores.awaitable",
-    "AsyncMessageBus": "async_memory",
+    "AsyncMessageBus": "buses.async_memory",
     "AsyncPostgreSQLEventStore": "sql.named",
     "AsyncProjectionEngine": "async_projection_engine",
     "AsyncProjector": "async_projector",
@@ -78,21 +78,21 @@ _HOMES = {
     "BuriedRecord": "following",
     "Command": "messages",
     "CommandHandler": "command_handlers",
-    "DeadLetter": "dead_letters",
+    "DeadLetter": "buses.dead_letters",
     "Event": "messages",
     "EventLog": "store",
     "EventStore": "store",
     "FileSnapshotStore": "stores.snapshot_files",
     "Handler": "bus",
     "InMemoryEventStore": "stores.memory",
-    "InMemoryMessageBus": "memory",
+    "InMemoryMessageBus": "buses.memory",
     "InMemoryProjection": "projections",
     "InMemorySnapshotStore": "snapshots",
     "JournalEventStore": "stores.journal",
     "Message": "messages",
     "MessageBus": "bus",
     "MessageCodec": "codec",
-    "Middleware": "subscriptions",
+    "Middleware": "buses.subscriptions",
     "Module": "module",
     "Outcome": "bus",
     "PostgreSQLEventStore": "sql.named",
@@ -115,7 +115,7 @@ _HOMES = {
     "Stored": "upcasting",
     "Stream": "store",
     "StreamFacts": "store",
-    "Subscription": "subscriptions",
+    "Subscription": "buses.subscriptions",
     "UnknownMessage": "messages",
     "Upcasters": "upcasting",
     "catch_up": "projection_engine",

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeAlias, Unpack
 
-from honeyhive.events.broker import Broker, BuriedLetter, Deliver, Delivery, Parcel, Topology, new_member
-from honeyhive.events.brokered import BrokerMessageBus, BusOptions
-from honeyhive.events.partitions import Leases, Outstanding, PartitionShare, unless
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Parcel, Topology, new_member
+from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
+from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, unless
 from honeyhive.exceptions import ConfigurationError
 
 __all__ = ["RedisBroker", "RedisMessageBus"]

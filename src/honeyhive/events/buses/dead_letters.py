@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from honeyhive.events.broker import Broker, BuriedLetter
+from honeyhive.events.buses.broker import Broker, BuriedLetter
 from honeyhive.events.codec import MessageCodec
 from honeyhive.events.messages import Message, UnknownMessage
 from honeyhive.exceptions import MessageFormatError

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from honeyhive.events.bus import Handler, MessageBus, Outcome, PublishResult
-from honeyhive.events.dead_letters import DeadLetter, InMemoryDeadLetters
-from honeyhive.events.delivery import attempts, dead_letter, raise_errors, tried
+from honeyhive.events.buses.dead_letters import DeadLetter, InMemoryDeadLetters
+from honeyhive.events.buses.delivery import attempts, dead_letter, raise_errors, tried
+from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.messages import Message
-from honeyhive.events.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.tracing import MessageTracing, mark_failed, records_spans
 from honeyhive.exceptions import BusClosedError
 from honeyhive.resilience import RetryPolicy

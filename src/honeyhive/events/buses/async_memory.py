@@ -10,11 +10,11 @@ import anyio
 import anyio.from_thread
 
 from honeyhive.events.bus import Handler, MessageBus, PublishResult
-from honeyhive.events.dead_letters import DeadLetter, InMemoryDeadLetters
-from honeyhive.events.delivery import Dispatcher, raise_errors, runs_event_loop
+from honeyhive.events.buses.dead_letters import DeadLetter, InMemoryDeadLetters
+from honeyhive.events.buses.delivery import Dispatcher, raise_errors, runs_event_loop
+from honeyhive.events.buses.order import KeyedOrder
+from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.messages import Message
-from honeyhive.events.order import KeyedOrder
-from honeyhive.events.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.tracing import MessageTracing
 from honeyhive.exceptions import BusClosedError
 from honeyhive.resilience import RetryPolicy

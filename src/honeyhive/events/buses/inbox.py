@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from honeyhive.events.bus import Handler
+from honeyhive.events.buses.subscriptions import callable_of, is_async, name_of
 from honeyhive.events.messages import Message
-from honeyhive.events.subscriptions import callable_of, is_async, name_of
 from honeyhive.exceptions import MessageInHandError
 
 __all__ = ["InMemoryInbox", "Inbox", "idempotent"]

@@ -16,10 +16,10 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from honeyhive.events.bus import Outcome
-from honeyhive.events.dead_letters import DeadLetter
+from honeyhive.events.buses.dead_letters import DeadLetter
+from honeyhive.events.buses.subscriptions import Subscription
 from honeyhive.events.lineage import handled_message
 from honeyhive.events.messages import Message
-from honeyhive.events.subscriptions import Subscription
 from honeyhive.events.tracing import MessageTracing, mark_failed
 from honeyhive.exceptions import HandlerCancelledError
 from honeyhive.models.conventions import resilience as names

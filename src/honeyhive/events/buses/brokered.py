@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar
 
-from honeyhive.events.broker import Broker, Delivery, Parcel
 from honeyhive.events.bus import Handler, MessageBus, PublishResult
+from honeyhive.events.buses.broker import Broker, Delivery, Parcel
+from honeyhive.events.buses.dead_letters import BrokerDeadLetters, DeadLetter, never_survived, unreadable
+from honeyhive.events.buses.delivery import Dispatcher, raise_errors
+from honeyhive.events.buses.home import Home
+from honeyhive.events.buses.lanes import Lanes
+from honeyhive.events.buses.listener import Listener
+from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.codec import MessageCodec
-from honeyhive.events.dead_letters import BrokerDeadLetters, DeadLetter, never_survived, unreadable
-from honeyhive.events.delivery import Dispatcher, raise_errors
-from honeyhive.events.home import Home
-from honeyhive.events.lanes import Lanes
-from honeyhive.events.listener import Listener
 from honeyhive.events.messages import Message
-from honeyhive.events.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.tracing import MessageTracing, continued
 from honeyhive.exceptions import BusClosedError, MessageFormatError, PublishError
 from honeyhive.resilience import RetryPolicy

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from honeyhive.events.broker import Broker, Deliver
+from honeyhive.events.buses.broker import Broker, Deliver
 from honeyhive.resilience import RetryPolicy
 from honeyhive.resilience.facts import reason_of
 from honeyhive.utils.clock import Clock

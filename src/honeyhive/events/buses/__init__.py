@@ -1,0 +1,1 @@
+"""Bringing messages to handlers: subscriptions, delivery, and the buses in memory and on engines."""
