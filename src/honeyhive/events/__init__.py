@@ -9,12 +9,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.events.adapters.redis import RedisMessageBus
     from honeyhive.events.aggregates import Aggregate, AsyncRepository, Repository, fold
     from honeyhive.events.async_projection_engine import AsyncProjectionEngine, catch_up_async
     from honeyhive.events.async_projector import AsyncProjector
     from honeyhive.events.bus import Handler, MessageBus, Outcome, PublishResult
     from honeyhive.events.buses.async_memory import AsyncMessageBus
     from honeyhive.events.buses.dead_letters import DeadLetter
+    from honeyhive.events.buses.inbox import Inbox, InMemoryInbox, idempotent
     from honeyhive.events.buses.memory import InMemoryMessageBus
     from honeyhive.events.buses.subscriptions import Middleware, Subscription
     from honeyhive.events.codec import MessageCodec, decode, encode
@@ -85,9 +87,11 @@ _HOMES = {
     "FileSnapshotStore": "stores.snapshot_files",
     "Handler": "bus",
     "InMemoryEventStore": "stores.memory",
+    "InMemoryInbox": "buses.inbox",
     "InMemoryMessageBus": "buses.memory",
     "InMemoryProjection": "projections",
     "InMemorySnapshotStore": "snapshots",
+    "Inbox": "buses.inbox",
     "JournalEventStore": "stores.journal",
     "Message": "messages",
     "MessageBus": "bus",
@@ -104,6 +108,7 @@ _HOMES = {
     "PublishResult": "bus",
     "Query": "messages",
     "RecordedEvent": "store",
+    "RedisMessageBus": "adapters.redis",
     "Repository": "aggregates",
     "SQLTransaction": "sql.store",
     "SQLiteEventStore": "sql.named",
@@ -124,6 +129,7 @@ _HOMES = {
     "decode": "codec",
     "encode": "codec",
     "fold": "aggregates",
+    "idempotent": "buses.inbox",
     "on": "reactions",
 }
 __all__ = [
@@ -156,9 +162,11 @@ __all__ = [
     "FileSnapshotStore",
     "Handler",
     "InMemoryEventStore",
+    "InMemoryInbox",
     "InMemoryMessageBus",
     "InMemoryProjection",
     "InMemorySnapshotStore",
+    "Inbox",
     "JournalEventStore",
     "Message",
     "MessageBus",
@@ -175,6 +183,7 @@ __all__ = [
     "PublishResult",
     "Query",
     "RecordedEvent",
+    "RedisMessageBus",
     "Repository",
     "SQLTransaction",
     "SQLiteEventStore",
@@ -195,6 +204,7 @@ __all__ = [
     "decode",
     "encode",
     "fold",
+    "idempotent",
     "on",
 ]
 

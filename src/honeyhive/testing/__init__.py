@@ -17,12 +17,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.testing.bus_contracts import BusContract
     from honeyhive.testing.clock import ManualClock
     from honeyhive.testing.exporter import MemoryExporter, RecordedError, RecordedSpan
     from honeyhive.testing.ids import CountingIds
     from honeyhive.testing.tracers import SpanCapture, TestableTracer, TracerFactory
 
 _HOMES = {
+    "BusContract": "bus_contracts",
     "CountingIds": "ids",
     "ManualClock": "clock",
     "MemoryExporter": "exporter",
@@ -33,6 +35,7 @@ _HOMES = {
     "TracerFactory": "tracers",
 }
 __all__ = [
+    "BusContract",
     "CountingIds",
     "ManualClock",
     "MemoryExporter",

@@ -129,8 +129,7 @@ class BrokerMessageBus(MessageBus):
     ) -> Subscription:
         """Have *handler* called with every message of *message_type* and of its subclasses.
 
-        Subscribe before the bus is opened: a bus that is open without any handler only publishes, and begins to listen
-        with its first handler.
+        A bus begins to listen when it is open and has a handler; what others publish before that is not for its group.
 
         Args:
             message_type: A class, or a pattern of type names such as ``"order.*"``.
@@ -182,7 +181,8 @@ class BrokerMessageBus(MessageBus):
             if not self._is_open:
                 await self._persistently(self._publishing, self._connect)
                 self._is_open = True
-                self._listen()
+            if (listener := self._listen()) is not None:
+                await listener.ready()
 
     async def drain(self) -> None:
         """Stop listening, and return when all that was delivered is handled. Publishing goes on."""
@@ -247,6 +247,8 @@ class BrokerMessageBus(MessageBus):
     async def _publish(self, message: Message) -> PublishResult:
         if not self._is_open:
             await self.open()
+        if (listener := self._listen()) is not None:
+            await listener.ready()
         with self._tracing.publishing(message) as trace_context:
             body = self._codec.encode(message, trace_context=trace_context)
             key = message.key or message.id
@@ -271,11 +273,12 @@ class BrokerMessageBus(MessageBus):
 
     # -- handling ----------------------------------------------------------------------------
 
-    def _listen(self) -> None:
+    def _listen(self) -> Listener | None:
         """Begin to listen, where there are handlers and nobody listens yet."""
-        if self._listener is None and len(self._subscriptions):
+        if self._listener is None and self._is_open and len(self._subscriptions):
             self._lanes = Lanes(self._capacity)
             self._listener = Listener(self._broker, self._accept, _RECONNECTING, self._clock)
+        return self._listener
 
     async def _accept(self, delivery: Delivery) -> None:
         """Read a delivery and put it behind those of the same key."""

@@ -37,7 +37,12 @@ class Listener:
         self._clock = clock
         self._attempts = reconnecting.begin(clock)
         self._stopping = asyncio.Event()
+        self._ready = asyncio.Event()
         self._task = asyncio.create_task(self._listen())
+
+    async def ready(self) -> None:
+        """Return when what is sent from here on will be delivered."""
+        await self._ready.wait()
 
     async def drain(self) -> None:
         """Take no more; return when all that was delivered is acknowledged."""
@@ -62,6 +67,7 @@ class Listener:
         errors: list[Exception] = []
         with guard("listen", lambda _, error: errors.append(error)):
             await self._broker.connect(consuming=True)
+            self._ready.set()
             self._attempts = self._reconnecting.begin(self._clock)
             await self._broker.consume(self._deliver, self._stopping)
         return errors

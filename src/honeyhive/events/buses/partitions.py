@@ -107,10 +107,10 @@ class PartitionShare:
                 await _wait_at_most(stopping, self._interval_s)
             for held in self._held.values():
                 held.revoked.set()
-            while self._held:
+            while working := [held.task for held in self._held.values()]:
                 # Whoever still works needs its lease.
                 await self._renew()
-                await asyncio.wait([held.task for held in self._held.values()], timeout=self._interval_s)
+                await asyncio.wait(working, timeout=self._interval_s)
             await self._leases.check_out()
 
     async def _adjust(self, tasks: asyncio.TaskGroup) -> None:
