@@ -20,7 +20,10 @@ ROOMS = sorted(
 
 
 def public_objects(room: str) -> Iterator[tuple[str, object]]:
-    """Yield the classes and functions of *room* that are ours, and the public methods of the classes."""
+    """Yield the classes and functions of *room* that are ours, and the public methods of the classes.
+
+    The tests of a contract are no methods to call; the name of each is its sentence.
+    """
     for name in importlib.import_module(room).__all__:
         value = getattr(importlib.import_module(room), name)
         if not getattr(value, "__module__", "").startswith("honeyhive"):
@@ -28,7 +31,7 @@ def public_objects(room: str) -> Iterator[tuple[str, object]]:
         if inspect.isclass(value) or inspect.isfunction(value):
             yield f"{room}.{name}", value
         if inspect.isclass(value):
-            for member in [member for member in vars(value) if not member.startswith("_")]:
+            for member in [member for member in vars(value) if not member.startswith(("_", "test_"))]:
                 attribute = getattr(value, member)
                 if inspect.isroutine(attribute) or isinstance(attribute, property):
                     yield f"{room}.{name}.{member}", attribute

@@ -152,10 +152,10 @@ async def unless(event: asyncio.Event, work: Awaitable[T]) -> T | None:
         return task.result() if task.done() else None
     finally:
         waiting.cancel()
-        if not task.done():
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # or asyncio would report as forgotten what is of no use to anybody
 
 
 async def _wait_at_most(event: asyncio.Event, seconds: float) -> None:
