@@ -5,7 +5,7 @@ whichever factory the loop had. Three kinds of tasks are left alone:
 
 * tasks of a task group, asyncio's or anyio's: their group ends them,
 * tasks that an installed library makes: it may need them for longer, to keep a connection alive, and ends them itself,
-* tasks made in ``ctx.detached()``, while resources open, and by callbacks that no code in a scope is waiting for.
+* tasks made in ``ctx.detached()``, while resources open, and by the event loop for itself.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from opentelemetry.trace import Span
 
 from honeyhive.exceptions import ScopeError
 from honeyhive.models.state import State
-from honeyhive.scope.current import Scope, current_scope
+from honeyhive.scope.current import Scope, current_scope, innermost
 from honeyhive.scope.disposables import Disposable, Resources, checked_disposables
 from honeyhive.scope.outcome import Outcome, details
 from honeyhive.scope.spans import Tracing
@@ -141,7 +141,7 @@ class ScopeBlock:
     def _begin(self) -> Scope:
         if self._scope is not None:
             raise ScopeError(f"scope {self._name!r} has been entered before; call ctx.scope(...) again for another one")
-        parent = current_scope.get()
+        parent = innermost()
         traced = self._tracing.wanted if parent is None or self._tracing.wanted is not None else parent.traced
         scope = self._scope = Scope(self._name, parent, self._states_above(parent), traced=traced)
         self._task = current_task() or threading.get_ident()
@@ -172,7 +172,7 @@ class ScopeBlock:
         Raises:
             ScopeError: It is not open.
         """
-        scope, here = self._scope, current_scope.get()
+        scope, here = self._scope, innermost()
         if scope is None or not scope.is_open:
             raise ScopeError(f"scope {self._name!r} is left {'twice' if scope else 'without having been entered'}")
         if self._task != (current_task() or threading.get_ident()):
@@ -222,22 +222,21 @@ class ScopeBlock:
     def _finish(self, error: BaseException | None, *, in_order: bool) -> None:
         scope = cast("Scope", self._scope)
         scope.is_open = False
+        scope.left_early = not in_order
         if in_order:
             current_scope.reset(self._token)
         if self._span is not None:
             self._span.__exit__(*details(error))
         if in_order:
-            _skip_closed_scopes()
+            _leave_early_spans(scope.parent)
 
 
-def _skip_closed_scopes() -> None:
-    """Return to the innermost scope that is open, and to its span, where scopes around were left too early."""
-    here = current_scope.get()
-    while here is not None and not here.is_open and here.unwind is not None:
-        if here.outside is not None:
-            otel_context.attach(here.outside)
-        here = here.parent
-        current_scope.set(here)
+def _leave_early_spans(scope: Scope | None) -> None:
+    """Let the spans of scopes around that were left before their turn be current no longer."""
+    while scope is not None and scope.left_early:
+        if scope.outside is not None:
+            otel_context.attach(scope.outside)
+        scope = scope.parent
 
 
 def scope_block(

@@ -32,7 +32,19 @@ class Scope:
         span: Its OpenTelemetry span; ``None`` where it is not traced.
     """
 
-    __slots__ = ("_id", "is_open", "name", "outside", "owner", "parent", "span", "states", "traced", "unwind")
+    __slots__ = (
+        "_id",
+        "is_open",
+        "left_early",
+        "name",
+        "outside",
+        "owner",
+        "parent",
+        "span",
+        "states",
+        "traced",
+        "unwind",
+    )
 
     def __init__(self, name: str, parent: Scope | None, states: States, *, traced: bool | None) -> None:
         self.name = name
@@ -44,6 +56,7 @@ class Scope:
         self.outside: Context | None = None
         self.unwind: Callable[[], Awaitable[None]] | None = None
         self.is_open = True
+        self.left_early = False
         self._id = ""
 
     @property
@@ -82,8 +95,11 @@ current_scope: Final[ContextVar[Scope | None]] = ContextVar("honeyhive_scope", d
 
 
 def innermost() -> Scope | None:
-    """Return the innermost scope here, or ``None``."""
-    return current_scope.get()
+    """Return the innermost scope here, or ``None``; those that were left before their turn are passed over."""
+    scope = current_scope.get()
+    while scope is not None and scope.left_early:
+        scope = scope.parent
+    return scope
 
 
 def require_scope(purpose: str) -> Scope:
@@ -92,7 +108,7 @@ def require_scope(purpose: str) -> Scope:
     Raises:
         NoScopeError: There is none.
     """
-    scope = current_scope.get()
+    scope = innermost()
     if scope is None:
         raise NoScopeError(f'{purpose} needs an open scope; open one around it: `async with ctx.scope("app"):`')
     return scope
