@@ -57,7 +57,7 @@ class Background:
             task.add_done_callback(self._tasks.discard)
 
     async def end(self, *, cancel: bool) -> list[BaseException]:
-        """Wait until all have ended, and adopt no more.
+        """Wait until all have ended, also those that are made meanwhile.
 
         Args:
             cancel: Cancel them; otherwise that happens only if the waiting itself is cancelled.
@@ -66,6 +66,8 @@ class Background:
             What they raised from here on, and the cancellation of the waiting.
         """
         errors: list[BaseException] = []
+        if not self._tasks:
+            return errors
         with anyio.CancelScope(shield=cancel) as waiting:
             while tasks := {task for task in self._tasks if not task.done()}:
                 if waiting.shield:
@@ -77,7 +79,6 @@ class Background:
                     waiting.shield = True
                     errors.append(cancellation)
                 errors.extend(error for task in tasks if (error := _error_of(task)))
-        self.release()
         return errors
 
     def release(self) -> None:

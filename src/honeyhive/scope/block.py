@@ -227,16 +227,18 @@ class ScopeBlock:
             current_scope.reset(self._token)
         if self._span is not None:
             self._span.__exit__(*details(error))
-        if in_order:
-            _leave_early_spans(scope.parent)
+        if in_order and scope.parent is not None and scope.parent.left_early:
+            _pass_over(scope.parent)
 
 
-def _leave_early_spans(scope: Scope | None) -> None:
-    """Let the spans of scopes around that were left before their turn be current no longer."""
-    while scope is not None and scope.left_early:
-        if scope.outside is not None:
-            otel_context.attach(scope.outside)
-        scope = scope.parent
+def _pass_over(scope: Scope) -> None:
+    """Let nothing of *scope*, which was left before its turn, be current any longer."""
+    current_scope.set(innermost())
+    outer: Scope | None = scope
+    while outer is not None and outer.left_early:
+        if outer.outside is not None:
+            otel_context.attach(outer.outside)
+        outer = outer.parent
 
 
 def scope_block(

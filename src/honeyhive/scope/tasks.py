@@ -67,7 +67,7 @@ class TaskHandle(Generic[T]):
         Raises:
             TaskCancelledError: It was cancelled.
         """
-        await self.ended()
+        await self._ended.wait()
         if self._error is not None:
             raise self._error
         if self._result is MISSING:
@@ -76,10 +76,6 @@ class TaskHandle(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self.wait().__await__()
-
-    async def ended(self) -> None:
-        """Wait until it has ended, however it does."""
-        await self._ended.wait()
 
     async def run(self, function: Callable[..., Awaitable[T]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Do the work; for the scope that owns the task."""
@@ -105,14 +101,17 @@ class TaskOwner:
     Made by `open`, in the task that leaves the scope later.
     """
 
-    __slots__ = ("_background", "_group", "_policy", "_spawned", "_thread")
+    __slots__ = ("_background", "_group", "_is_abandoned", "_is_ending", "_policy", "_spawned", "_thread", "_waiting")
 
     def __init__(self, group: TaskGroup, background: Background | None, policy: TaskPolicy | None) -> None:
         self._group = group
         self._background = background
         self._policy = policy
         self._spawned: set[TaskHandle[Any]] = set()
+        self._waiting: anyio.Event | None = None
         self._thread = threading.get_ident()
+        self._is_abandoned = False
+        self._is_ending = False
 
     @classmethod
     async def open(cls, policy: TaskPolicy | None, opener: str) -> TaskOwner:
@@ -133,11 +132,16 @@ class TaskOwner:
         """Start a task.
 
         Raises:
-            ScopeError: Called from a thread other than that of the scope.
+            ScopeError: Called from a thread other than that of the scope, or while the scope ends.
         """
         if threading.get_ident() != self._thread:
             raise ScopeError("ctx.spawn works in the thread of its scope; from another one use anyio.from_thread.run")
+        # As long as one of its tasks is alive, the task group still waits, also for those that come now.
+        if self._is_ending and not self._spawned:
+            raise ScopeError("the scope is ending and starts no more tasks")
         handle: TaskHandle[T] = TaskHandle(getattr(function, "__qualname__", None) or repr(function))
+        if self._is_abandoned:
+            handle.cancel()
         self._spawned.add(handle)
         self._group.start_soon(self._run, handle, function, args, kwargs, name=handle.name)
         return handle
@@ -147,34 +151,50 @@ class TaskOwner:
             await handle.run(*work)
         finally:
             self._spawned.discard(handle)
+            if self._waiting is not None and not self._spawned:
+                self._waiting.set()
 
     async def close(self, outcome: Outcome) -> None:
         """End all tasks as the policy says, or at once if the block ended with an error; add what goes wrong."""
+        if outcome.error is None and self._policy != "cancel":
+            with outcome:
+                await self._all_spawned()
         # The group is not told of the error: it would wrap it, and take groups apart.
-        if outcome.error is not None or (self._policy == "cancel" and self._spawned):
+        if self._spawned or outcome.error is not None:
             self._group.cancel_scope.cancel()
+        await self._end_background(outcome)
+        self._is_ending = True
         with outcome.of_tasks():
             await self._group.__aexit__(None, None, None)
-        await self._end_background(outcome)
+        await self._release_background(outcome)
 
     async def abandon(self, outcome: Outcome) -> None:
         """End all tasks at once, from a task or at a moment in which the task group itself cannot be left."""
-        spawned = tuple(self._spawned)
-        for handle in spawned:
+        self._is_ending = self._is_abandoned = True
+        for handle in tuple(self._spawned):
             handle.cancel()
         with anyio.CancelScope(shield=True):
-            for handle in spawned:
-                await handle.ended()
-        await self._end_background(outcome)
+            await self._all_spawned()
+        await self._release_background(outcome)
 
     async def leave(self) -> None:
         """Leave the task group of an owner that was abandoned."""
         await self._group.__aexit__(None, None, None)
 
+    async def _all_spawned(self) -> None:
+        while self._spawned:
+            self._waiting = anyio.Event()
+            await self._waiting.wait()
+
     async def _end_background(self, outcome: Outcome) -> None:
         if self._background is not None:
             cancel = self._policy != "join" or outcome.error is not None
             outcome.add_of_tasks(await self._background.end(cancel=cancel))
+
+    async def _release_background(self, outcome: Outcome) -> None:
+        await self._end_background(outcome)
+        if self._background is not None:
+            self._background.release()
 
 
 def current_task() -> object:
