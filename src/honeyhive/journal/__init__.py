@@ -11,6 +11,7 @@ are kept, positions are addresses).
     folder     the directory: safety, names, cursors, quarantine
     scan       finding records in bytes, whatever state they are in
     segment    one file: append, read, cursor
+    room       how much may still be written
     recent     records just appended, kept in memory for who reads them next
     writer     Journal: the series of segments one process writes
     adoption   taking over the segments of dead processes, and looking at them

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from honeyhive.exceptions import JournalError, JournalFullError, JournalLockedError
+from honeyhive.exceptions import JournalError, JournalLockedError
 from honeyhive.journal.files import Files
 from honeyhive.journal.folder import Folder, SegmentName, as_journal_error, check_prefix, told_as_journal_error
 from honeyhive.journal.interface import JournalInterface
 from honeyhive.journal.recent import Recent
 from honeyhive.journal.records import HEADER_BYTES, Draft, Position, Record
+from honeyhive.journal.room import Room
 from honeyhive.journal.segment import Batch, Corruption, Segment
 
 __all__ = ["Journal"]
@@ -69,8 +70,7 @@ class Journal(JournalInterface):
         self._folder = Folder(directory, self._files)
         self._prefix = check_prefix(prefix)
         self._segment_bytes = segment_bytes
-        self._max_bytes = max_bytes
-        self._max_disk_share = max_disk_share
+        self._room = Room(self._folder, max_bytes, max_disk_share, alone=keep)
         self._keep = keep
         self._unsynced_directories.update(self._folder.prepare())
         if keep:
@@ -87,9 +87,6 @@ class Journal(JournalInterface):
         self._appends = 0
         self._synced_appends = 0
         self._unsynced_directories: set[Path] = set()
-        self._own_bytes = 0
-        self._bound: int | None = None
-        self._other_bytes = 0
         self._past_corruption = Corruption()
         self._owner_fd: int | None = None
         self._closed = False
@@ -109,7 +106,7 @@ class Journal(JournalInterface):
                 positions = segment.append(drafts)
             except OSError as error:
                 raise as_journal_error(f"append to {self._folder.segment(segment.name)}", error) from error
-            self._own_bytes += size
+            self._room.own_bytes += size
             self._appends += 1
             self._last = positions[-1]
             for draft, position in zip(drafts, positions, strict=True):
@@ -122,11 +119,14 @@ class Journal(JournalInterface):
         self._check_open()
         active = self._segments[-1] if self._segments else None
         if active is None or active.sealed or (active.end and active.end + size > self._segment_bytes):
-            self._check_room(size)
+            self._room.check(size, self._segment_names())
             active = self._begin_segment()
-        elif not self._fits(size):
-            self._check_room(size)
+        elif not self._room.fits(size):
+            self._room.check(size, self._segment_names())
         return active
+
+    def _segment_names(self) -> Iterator[str]:
+        return (segment.name for segment in self._segments)
 
     def _begin_segment(self) -> Segment:
         with told_as_journal_error(f"begin a segment in {self._folder.path}"):
@@ -166,32 +166,6 @@ class Journal(JournalInterface):
     def _seal(self, segment: Segment) -> None:
         segment.sealed = True
         self._settle(segment)
-
-    # -- room --------------------------------------------------------------------------------
-
-    def _check_room(self, size: int) -> None:
-        self._measure()
-        if not self._fits(size):
-            raise JournalFullError(
-                f"{self._folder.path} holds {self._own_bytes + self._other_bytes:,} bytes, "
-                f"{size:,} more would pass its bound of {self._bound:,}"
-            )
-
-    def _fits(self, size: int) -> bool:
-        return self._bound is None or self._own_bytes + self._other_bytes + size <= self._bound
-
-    def _measure(self) -> None:
-        """Look at the disk anew: at every new segment, and before an append is refused."""
-        if self._max_bytes is None and self._max_disk_share is None:
-            return
-        with told_as_journal_error(f"measure {self._folder.path}"):
-            if not self._keep:
-                self._other_bytes = self._folder.size_bytes(leave_out=(segment.name for segment in self._segments))
-            bounds = [] if self._max_bytes is None else [self._max_bytes]
-            if self._max_disk_share is not None:
-                held = self._own_bytes + self._other_bytes
-                bounds.append(int(self._max_disk_share * (self._files.disk(self._folder.path).free + held)))
-        self._bound = min(bounds)
 
     # -- syncing -----------------------------------------------------------------------------
 
@@ -374,7 +348,7 @@ class Journal(JournalInterface):
         segment.close()
         segment.retired = True
         self._segments.remove(segment)
-        self._own_bytes -= segment.end
+        self._room.own_bytes -= segment.end
         self._past_corruption = self._past_corruption.plus(segment.damage.total)
 
     def begin_afresh(self) -> None:
@@ -399,6 +373,7 @@ class Journal(JournalInterface):
         descriptors = [segment.fd for segment in self._segments] + [self._owner_fd]
         # The locks may be held by threads that do not exist in this process.
         self._forget()
+        self._room.own_bytes = 0
         self._closed = True
         for fd in descriptors:
             if fd is not None:
@@ -413,7 +388,7 @@ class Journal(JournalInterface):
             if not self._files.lock(fd):
                 raise JournalLockedError(f"another process is writing the log in {self._folder.path}")
             self._segments = [self._earlier_segment(name) for name in self._folder.names(self._prefix)]
-            self._own_bytes = sum(segment.end for segment in self._segments)
+            self._room.own_bytes = sum(segment.end for segment in self._segments)
             self._owner_fd = fd
             unless_done.pop_all()
 
@@ -460,7 +435,7 @@ class Journal(JournalInterface):
     @property
     def size_bytes(self) -> int:
         with self._lock:
-            return self._own_bytes
+            return self._room.own_bytes
 
     @property
     def corruption(self) -> Corruption:

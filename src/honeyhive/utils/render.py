@@ -51,7 +51,9 @@ def render(captured: object, limits: CaptureLimits = DEFAULT_LIMITS) -> Scalar:
 
 def render_utf8(captured: object, limits: CaptureLimits = DEFAULT_LIMITS) -> bytes | Scalar:
     """Return what `render` returns, but containers as the bytes of their JSON text: who sends them needs no text."""
-    return _json(tree(captured), limits) if type(captured) is bytes else render(captured, limits)
+    if type(captured) is bytes:
+        return _json(marshal.loads(captured), limits)  # noqa: S302 - as in tree
+    return render(captured, limits)
 
 
 def tree(captured: object) -> object:

@@ -267,13 +267,16 @@ class Pipeline(Intake):
         spans: list[ReadableSpan] = []
         parcel: Parcel | None = None
         weight = 0
-        while parcel is None and len(spans) < min(todo, self._slice_spans) and weight < _SLICE_BYTES:
-            item = self._queue.popleft()
-            weight += self._weights.popleft()
-            if isinstance(item, Parcel):
+        take, take_weight = self._queue.popleft, self._weights.popleft
+        for _ in range(min(todo, self._slice_spans)):
+            item = take()
+            weight += take_weight()
+            if type(item) is Parcel:
                 parcel = item
-            else:
-                spans.append(item)
+                break
+            spans.append(item)  # type: ignore[arg-type]
+            if weight >= _SLICE_BYTES:
+                break
         if spans:
             self._keep_spans(spans)
         if parcel is not None:
