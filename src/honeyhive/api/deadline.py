@@ -95,12 +95,25 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, self._backend.left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # In pieces: a peer that reads slowly gets the whole timeout for each piece, and we look at the clock between.
         view = memoryview(buffer)
+        if self._stream.get_extra_info("ssl_object") is None:
+            self._write_plain(self._stream.get_extra_info("socket"), view, timeout)
+            return
+        # In pieces: a peer that reads slowly gets the whole timeout for each piece, and we look at the clock between.
         for start in range(0, len(view), _PIECE):
             left = self._backend.left(timeout, httpcore.WriteTimeout)
-            # Not copied: the stream below slices what it could not send yet, which is free of charge for a view.
-            self._stream.write(view[start : start + _PIECE], left)  # type: ignore[arg-type]  # any buffer will do
+            self._stream.write(bytes(view[start : start + _PIECE]), left)
+
+    def _write_plain(self, plain: socket.socket, view: memoryview, timeout: float | None) -> None:
+        """Write what the socket takes at a time, and look at the clock between; nothing is copied."""
+        while view:
+            plain.settimeout(self._backend.left(timeout, httpcore.WriteTimeout))
+            try:
+                view = view[plain.send(view) :]
+            except TimeoutError as error:
+                raise httpcore.WriteTimeout(str(error)) from error
+            except OSError as error:
+                raise httpcore.WriteError(str(error)) from error
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -115,7 +128,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-_PIECE = 65_536
+_PIECE = 16_384
 
 
 def _resolve(host: str, port: int) -> list[str]:

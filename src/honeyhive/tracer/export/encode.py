@@ -65,6 +65,7 @@ _KINDS: Final = {kind: _KIND + varint(kind.value + 1) for kind in SpanKind}
 _INTERNAL_KIND: Final = _KINDS[SpanKind.INTERNAL]
 _UNSET_STATUS: Final = _STATUS + b"\x00"
 _NO_STATICS: Final[Mapping[str, object]] = {}
+_NO_KEYS: Final[Sequence[str]] = ()
 _NOT_YET: Final[Any] = object()
 _USUAL_LIMITS: Final = EncodeLimits()
 _LONGEST_NAME: Final = 160
@@ -353,8 +354,10 @@ class SpanEncoder:
         self._pairs.add(parts, dynamic, texts)
         return True
 
-    def _captured_keys(self, span: Span) -> list[str]:
+    def _captured_keys(self, span: Span) -> Sequence[str]:
         """The keys of the arguments, in order, and of the result if there is one."""
+        if not span._names and span._result is NOTHING:
+            return _NO_KEYS
         inputs = self._inputs
         keys = [inputs.get(name) or self._input(name) for name in span._names]
         if span._result is not NOTHING:

@@ -29,7 +29,6 @@ _ONE_BYTE_HOLDS: Final = 128
 _INT: Final = b"\x18"
 _STRING: Final = b"\x0a"
 _SCALARS: Final = frozenset({int, float, bool})
-_encode = str.encode
 
 
 class CareNeeded(Exception):  # noqa: N818 -- no error: a way that is closed
@@ -94,24 +93,26 @@ class PairEncoder:
             if not known.trusted or len(value) > self._cleaner.longest:
                 raise CareNeeded
             texts.append(value)
-            self._add_text(parts, known, value)
+            parts += self._text_field(known, value)
 
     # -- quickly -----------------------------------------------------------------------------
 
     def _add_quickly(self, parts: list[bytes], attributes: Mapping[str, object], texts: list[bytes]) -> None:
         # One loop that calls little, for it runs for every attribute of every span.
-        keys, tag, append = self._keys, self._tag, parts.append
+        keys, tag, append, short = self._keys, self._tag, parts.append, _SHORT
         for key, value in attributes.items():
             known = keys.get(key) or self._key(key)
             kind = type(value)
             if not known.trusted:
                 raise CareNeeded
             if kind is str:
-                field = known.fields.get(value) if len(value) <= _SHORT else None  # type: ignore[arg-type, call-overload]
-                if field is None:
-                    self._add_new_text(parts, known, key, value, texts)  # type: ignore[arg-type]
+                if len(value) > short:  # type: ignore[arg-type]
+                    text = self._checked(value)  # type: ignore[arg-type]
+                    texts.append(text)
+                    parts += self._text_field(known, text)
                 else:
-                    append(field)
+                    field = known.fields.get(value)  # type: ignore[call-overload]
+                    append(field or self._short_field(known, key, value, texts))  # type: ignore[arg-type]
             elif kind is int:
                 if 0 <= value < _SMALL_ENOUGH:  # type: ignore[operator]
                     number = SMALL[value]  # type: ignore[call-overload]
@@ -126,37 +127,35 @@ class PairEncoder:
             else:
                 append(self._quick_structure(key, value, texts))
 
-    def _add_new_text(self, parts: list[bytes], known: _Key, key: str, value: str, texts: list[bytes]) -> None:
-        length = len(value)
-        if length > self._cleaner.short_enough:
+    def _checked(self, text: str) -> bytes:
+        if len(text) > self._cleaner.short_enough:
             raise CareNeeded
-        try:
-            text = _encode(value)
-        except UnicodeEncodeError:
-            text = utf8(value)
-        if length <= _SHORT and len(known.fields) < _REMEMBERED_OF_ONE:
-            if self._cleaner.suspects((text,)):
-                raise CareNeeded
-            field = self._spelled(key, any_value(value))
+        return utf8(text)
+
+    def _short_field(self, known: _Key, key: str, value: str, texts: list[bytes]) -> bytes:
+        """Spell a text that is not remembered yet, and remember it if it can leave and may come again."""
+        text = self._checked(value)
+        field = self._spelled(key, any_value(value))
+        if len(known.fields) >= _REMEMBERED_OF_ONE:
+            texts.append(text)
+        elif self._cleaner.suspects((text,)):
+            raise CareNeeded
+        else:
             self._count_remembered()
             known.fields[value] = field
-            parts.append(field)
-        else:
-            texts.append(text)
-            self._add_text(parts, known, text)
+        return field
 
-    def _add_text(self, parts: list[bytes], known: _Key, text: bytes) -> None:
+    def _text_field(self, known: _Key, text: bytes) -> tuple[bytes, ...]:
         length = len(text)
         if length < _SMALL_ENOUGH:
             body = length + (2 if length < _ONE_BYTE_HOLDS else 3)
             size = known.size + body + (1 if body < _ONE_BYTE_HOLDS else 2)
-            parts += (self._tag, SMALL[size], known.head, SMALL[body], _STRING, SMALL[length], text)
-            return
+            return (self._tag, SMALL[size], known.head, SMALL[body], _STRING, SMALL[length], text)
         spelled = varint(length)
         body = 1 + len(spelled) + length
         size_of_body = varint(body)
         size = known.size + len(size_of_body) + body
-        parts += (self._tag, varint(size), known.head, size_of_body, _STRING, spelled, text)
+        return (self._tag, varint(size), known.head, size_of_body, _STRING, spelled, text)
 
     def _quick_structure(self, key: str, value: object, texts: list[bytes]) -> bytes:
         """Spell a flat sequence of scalars, as OpenTelemetry's attributes are."""
