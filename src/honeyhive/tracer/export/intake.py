@@ -240,6 +240,7 @@ class Intake(Outlet):
         self._enqueue = self._queue.append
         self._note_weight = self._weights.append
         self._held = 0
+        self._room_made = Bell()
         self._parcels = 0
         self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
         self._accounted = Statistics()
@@ -250,6 +251,7 @@ class Intake(Outlet):
         self._queue.clear()
         self._weights.clear()
         self._held = 0
+        self._room_made = Bell()
         self._parcels = 0
         self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
         self._accounted = Statistics()
@@ -363,6 +365,8 @@ class Intake(Outlet):
         held = self._held + size
         # No call comes between reading and writing, as in `finished`.
         self._held = held * (held > 0)
+        if size < 0:
+            self._room_made.ring()
 
     @property
     def _makes_room(self) -> bool:
@@ -398,7 +402,7 @@ class Intake(Outlet):
         """
         started = self._clock.monotonic()
         patience_s = min(_PATIENCE_S + weight * _PATIENCE_S_PER_BYTE, self._patience_s)
-        with self._staff.progress.listening() as event:
+        with self._room_made.listening() as event:
             while self._makes_room and not self._staff.asleep:
                 event.clear()
                 if self._held + weight <= self._capacity:
@@ -412,13 +416,12 @@ class Intake(Outlet):
 
     def _made_room(self, size: int) -> None:
         """Note that a slice of *size* bytes has left the queue."""
-        self._charge(-size)
         self._patience_s = _PATIENCE_WITHOUT_PROGRESS_S
-        self._staff.progress.ring()
+        self._charge(-size)
 
     def _wait_for_room(self, weight: int) -> None:
         """Return when there is room, or nothing left whose going could make any."""
-        with self._staff.progress.listening() as event:
+        with self._room_made.listening() as event:
             while self._held and self._held + weight > self._capacity:
                 if self._staff.asleep:
                     self._staff.wake()
