@@ -37,6 +37,7 @@
         ├── ProjectionStoppedError    what was waited for will not be projected any more
         ├── SagaError                 a saga was undone, or is stuck
         ├── StoreClosedError          the store is closed
+        ├── StoreUnavailableError     its database cannot be reached just now (also an OSError)
         └── UpcastError               an old event cannot be read as a new one
 
 No error carries an API key, in its message or in its attributes.
@@ -81,6 +82,7 @@ __all__ = [
     "ScopeError",
     "StateError",
     "StoreClosedError",
+    "StoreUnavailableError",
     "TaskCancelledError",
     "UpcastError",
 ]
@@ -335,6 +337,13 @@ class SagaError(EventStoreError):
 
 class StoreClosedError(EventStoreError):
     """The store has been closed."""
+
+
+class StoreUnavailableError(EventStoreError, OSError):
+    """The database of a store cannot be reached or written just now; the same may work later.
+
+    A `save` that failed like this may have come through all the same. Saving the same events again is safe.
+    """
 
 
 class UpcastError(EventStoreError):

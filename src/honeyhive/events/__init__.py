@@ -19,23 +19,30 @@ if TYPE_CHECKING:
     from honeyhive.events.buses.inbox import Inbox, InMemoryInbox, idempotent
     from honeyhive.events.buses.memory import InMemoryMessageBus
     from honeyhive.events.buses.subscriptions import Middleware, Subscription
+    from honeyhive.events.checkpoints import AsyncCheckpoints, Checkpoints, FileCheckpoints, InMemoryCheckpoints
     from honeyhive.events.codec import MessageCodec, decode, encode
     from honeyhive.events.command_handlers import AsyncCommandHandler, CommandHandler
     from honeyhive.events.following import BuriedRecord, Progress
     from honeyhive.events.lineage import current_message
     from honeyhive.events.messages import Command, Event, Message, Query, UnknownMessage
     from honeyhive.events.module import Module
+    from honeyhive.events.processes import AsyncProcessRunner, ProcessManager, ProcessRunner, on_wake
     from honeyhive.events.projection_engine import ProjectionEngine, catch_up
     from honeyhive.events.projections import InMemoryProjection, Projection, StoreSource
     from honeyhive.events.projector import Projector
     from honeyhive.events.reactions import on
+    from honeyhive.events.relay import AsyncRelay, Relay
+    from honeyhive.events.sagas import AsyncSaga, Saga, SagaContext, SagaState, SagaStatus, SagaStep
     from honeyhive.events.snapshots import AsyncSnapshotStore, InMemorySnapshotStore, Snapshot, SnapshotStore
+    from honeyhive.events.sql.blocking import BlockingSQLEventStore, BlockingSQLTransaction
     from honeyhive.events.sql.named import (
         AsyncPostgreSQLEventStore,
         AsyncSQLiteEventStore,
         PostgreSQLEventStore,
         SQLiteEventStore,
     )
+    from honeyhive.events.sql.outbox import SQLCheckpoints, SQLInbox, SQLOutbox
+    from honeyhive.events.sql.projection import SQLProjection
     from honeyhive.events.sql.snapshots import AsyncSQLSnapshotStore, PostgreSQLSnapshotStore, SQLiteSnapshotStore
     from honeyhive.events.sql.store import AsyncSQLEventStore, SQLTransaction
     from honeyhive.events.sqlite_projection import SQLiteProjection
@@ -54,38 +61,51 @@ if TYPE_CHECKING:
     from honeyhive.events.stores.blocking_snapshots import BlockingSnapshotStore
     from honeyhive.events.stores.journal import JournalEventStore
     from honeyhive.events.stores.memory import InMemoryEventStore
+    from honeyhive.events.stores.mongodb import AsyncMongoDBEventStore, MongoDBEventStore
     from honeyhive.events.stores.snapshot_files import FileSnapshotStore
+    from honeyhive.events.tail import AsyncTail, Tail
     from honeyhive.events.upcasting import Stored, Upcasters
 
 _HOMES = {
     "Aggregate": "aggregates",
     "Appended": "store",
+    "AsyncCheckpoints": "checkpoints",
     "AsyncCommandHandler": "command_handlers",
     "AsyncEventLog": "store",
     "AsyncEventStore": "store",
     "AsyncInMemoryEventStore": "stores.awaitable",
     "AsyncJournalEventStore": "stores.awaitable",
     "AsyncMessageBus": "buses.async_memory",
+    "AsyncMongoDBEventStore": "stores.mongodb",
     "AsyncPostgreSQLEventStore": "sql.named",
+    "AsyncProcessRunner": "processes",
     "AsyncProjectionEngine": "async_projection_engine",
     "AsyncProjector": "async_projector",
+    "AsyncRelay": "relay",
     "AsyncRepository": "aggregates",
     "AsyncSQLEventStore": "sql.store",
     "AsyncSQLSnapshotStore": "sql.snapshots",
     "AsyncSQLiteEventStore": "sql.named",
+    "AsyncSaga": "sagas",
     "AsyncSnapshotStore": "snapshots",
+    "AsyncTail": "tail",
     "AwaitableEventLog": "stores.awaitable",
     "BlockingEventLog": "stores.blocking",
+    "BlockingSQLEventStore": "sql.blocking",
+    "BlockingSQLTransaction": "sql.blocking",
     "BlockingSnapshotStore": "stores.blocking_snapshots",
     "BuriedRecord": "following",
+    "Checkpoints": "checkpoints",
     "Command": "messages",
     "CommandHandler": "command_handlers",
     "DeadLetter": "buses.dead_letters",
     "Event": "messages",
     "EventLog": "store",
     "EventStore": "store",
+    "FileCheckpoints": "checkpoints",
     "FileSnapshotStore": "stores.snapshot_files",
     "Handler": "bus",
+    "InMemoryCheckpoints": "checkpoints",
     "InMemoryEventStore": "stores.memory",
     "InMemoryInbox": "buses.inbox",
     "InMemoryMessageBus": "buses.memory",
@@ -98,9 +118,12 @@ _HOMES = {
     "MessageCodec": "codec",
     "Middleware": "buses.subscriptions",
     "Module": "module",
+    "MongoDBEventStore": "stores.mongodb",
     "Outcome": "bus",
     "PostgreSQLEventStore": "sql.named",
     "PostgreSQLSnapshotStore": "sql.snapshots",
+    "ProcessManager": "processes",
+    "ProcessRunner": "processes",
     "Progress": "following",
     "Projection": "projections",
     "ProjectionEngine": "projection_engine",
@@ -109,11 +132,21 @@ _HOMES = {
     "Query": "messages",
     "RecordedEvent": "store",
     "RedisMessageBus": "adapters.redis",
+    "Relay": "relay",
     "Repository": "aggregates",
+    "SQLCheckpoints": "sql.outbox",
+    "SQLInbox": "sql.outbox",
+    "SQLOutbox": "sql.outbox",
+    "SQLProjection": "sql.projection",
     "SQLTransaction": "sql.store",
     "SQLiteEventStore": "sql.named",
     "SQLiteProjection": "sqlite_projection",
     "SQLiteSnapshotStore": "sql.snapshots",
+    "Saga": "sagas",
+    "SagaContext": "sagas",
+    "SagaState": "sagas",
+    "SagaStatus": "sagas",
+    "SagaStep": "sagas",
     "Snapshot": "snapshots",
     "SnapshotStore": "snapshots",
     "StoreSource": "projections",
@@ -121,6 +154,7 @@ _HOMES = {
     "Stream": "store",
     "StreamFacts": "store",
     "Subscription": "buses.subscriptions",
+    "Tail": "tail",
     "UnknownMessage": "messages",
     "Upcasters": "upcasting",
     "catch_up": "projection_engine",
@@ -131,36 +165,48 @@ _HOMES = {
     "fold": "aggregates",
     "idempotent": "buses.inbox",
     "on": "reactions",
+    "on_wake": "processes",
 }
 __all__ = [
     "Aggregate",
     "Appended",
+    "AsyncCheckpoints",
     "AsyncCommandHandler",
     "AsyncEventLog",
     "AsyncEventStore",
     "AsyncInMemoryEventStore",
     "AsyncJournalEventStore",
     "AsyncMessageBus",
+    "AsyncMongoDBEventStore",
     "AsyncPostgreSQLEventStore",
+    "AsyncProcessRunner",
     "AsyncProjectionEngine",
     "AsyncProjector",
+    "AsyncRelay",
     "AsyncRepository",
     "AsyncSQLEventStore",
     "AsyncSQLSnapshotStore",
     "AsyncSQLiteEventStore",
+    "AsyncSaga",
     "AsyncSnapshotStore",
+    "AsyncTail",
     "AwaitableEventLog",
     "BlockingEventLog",
+    "BlockingSQLEventStore",
+    "BlockingSQLTransaction",
     "BlockingSnapshotStore",
     "BuriedRecord",
+    "Checkpoints",
     "Command",
     "CommandHandler",
     "DeadLetter",
     "Event",
     "EventLog",
     "EventStore",
+    "FileCheckpoints",
     "FileSnapshotStore",
     "Handler",
+    "InMemoryCheckpoints",
     "InMemoryEventStore",
     "InMemoryInbox",
     "InMemoryMessageBus",
@@ -173,9 +219,12 @@ __all__ = [
     "MessageCodec",
     "Middleware",
     "Module",
+    "MongoDBEventStore",
     "Outcome",
     "PostgreSQLEventStore",
     "PostgreSQLSnapshotStore",
+    "ProcessManager",
+    "ProcessRunner",
     "Progress",
     "Projection",
     "ProjectionEngine",
@@ -184,11 +233,21 @@ __all__ = [
     "Query",
     "RecordedEvent",
     "RedisMessageBus",
+    "Relay",
     "Repository",
+    "SQLCheckpoints",
+    "SQLInbox",
+    "SQLOutbox",
+    "SQLProjection",
     "SQLTransaction",
     "SQLiteEventStore",
     "SQLiteProjection",
     "SQLiteSnapshotStore",
+    "Saga",
+    "SagaContext",
+    "SagaState",
+    "SagaStatus",
+    "SagaStep",
     "Snapshot",
     "SnapshotStore",
     "StoreSource",
@@ -196,6 +255,7 @@ __all__ = [
     "Stream",
     "StreamFacts",
     "Subscription",
+    "Tail",
     "UnknownMessage",
     "Upcasters",
     "catch_up",
@@ -206,6 +266,7 @@ __all__ = [
     "fold",
     "idempotent",
     "on",
+    "on_wake",
 ]
 
 

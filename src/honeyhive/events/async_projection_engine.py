@@ -17,9 +17,9 @@ from typing import Self
 import anyio
 
 from honeyhive.events.async_projector import AsyncProjector
-from honeyhive.events.following import BuriedRecord, Following, Progress
+from honeyhive.events.following import BuriedRecord, Following, Progress, Sink
 from honeyhive.events.projection_engine import by_name
-from honeyhive.events.projections import Projection, StoreSource
+from honeyhive.events.projections import StoreSource
 from honeyhive.events.projector import PATIENT
 from honeyhive.events.steps import run_async
 from honeyhive.events.store import AsyncEventLog, RecordedEvent
@@ -32,7 +32,7 @@ class AsyncProjectionEngine:
 
     Args:
         store: Where the events are.
-        projections: The read models, asynchronous or not; each has a name of its own.
+        projections: The read models, relays and process runners, asynchronous or not; each has a name of its own.
         batch: How many events are applied in one transaction.
         on_buried: Called for each event that cannot be applied.
         pauses: Seconds to wait before the first, second, ... try after an outage; the last goes on for ever.
@@ -44,7 +44,7 @@ class AsyncProjectionEngine:
     def __init__(
         self,
         store: AsyncEventLog,
-        *projections: Projection,
+        *projections: Sink[RecordedEvent, int],
         batch: int = 1_000,
         on_buried: Callable[[BuriedRecord], None] | None = None,
         pauses: Sequence[float] = PATIENT,
@@ -89,7 +89,7 @@ class AsyncProjectionEngine:
 
 
 async def catch_up_async(
-    store: AsyncEventLog, *projections: Projection, batch: int = 1_000, rebuild: bool = False
+    store: AsyncEventLog, *projections: Sink[RecordedEvent, int], batch: int = 1_000, rebuild: bool = False
 ) -> int:
     """Bring *projections* up to date with *store* here and now, and return the position they have reached."""
     source = StoreSource(store, batch=batch)

@@ -17,8 +17,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from honeyhive.events.following import BuriedRecord, Following, Progress
-from honeyhive.events.projections import Projection, StoreSource
+from honeyhive.events.following import BuriedRecord, Following, Progress, Sink
+from honeyhive.events.projections import StoreSource
 from honeyhive.events.projector import PATIENT, Projector
 from honeyhive.events.steps import run
 from honeyhive.events.store import EventLog, RecordedEvent
@@ -32,7 +32,7 @@ class ProjectionEngine:
 
     Args:
         store: Where the events are.
-        projections: The read models; each has a name of its own.
+        projections: The read models, relays and process runners; each has a name of its own.
         batch: How many events are applied in one transaction.
         on_buried: Called, in the thread of the projection, for each event that cannot be applied.
         on_failure: Called, likewise, when a projection cannot go on: with its name and the error.
@@ -46,7 +46,7 @@ class ProjectionEngine:
     def __init__(
         self,
         store: EventLog,
-        *projections: Projection,
+        *projections: Sink[RecordedEvent, int],
         batch: int = 1_000,
         on_buried: Callable[[BuriedRecord], None] | None = None,
         on_failure: Callable[[str, BaseException], None] | None = None,
@@ -148,7 +148,7 @@ class ProjectionEngine:
             projector.nudge(added)
 
 
-def catch_up(store: EventLog, *projections: Projection, batch: int = 1_000, rebuild: bool = False) -> int:
+def catch_up(store: EventLog, *projections: Sink[RecordedEvent, int], batch: int = 1_000, rebuild: bool = False) -> int:
     """Bring *projections* up to date with *store* here and now, and return the position they have reached.
 
     Args:
@@ -171,7 +171,7 @@ def catch_up(store: EventLog, *projections: Projection, batch: int = 1_000, rebu
     return reached
 
 
-def by_name(projections: Sequence[Projection]) -> dict[str, Projection]:
+def by_name(projections: Sequence[Sink[RecordedEvent, int]]) -> dict[str, Sink[RecordedEvent, int]]:
     """Return *projections* by their names.
 
     Raises:

@@ -10,23 +10,12 @@ from typing import ClassVar, Final
 
 from honeyhive.events.following import BuriedRecord, Overtaken
 from honeyhive.events.projections import Projection
+from honeyhive.events.sqlite_outages import is_away
 from honeyhive.events.steps import run
 from honeyhive.events.store import RecordedEvent
+from honeyhive.exceptions import StoreUnavailableError
 
-__all__ = ["SQLiteAwayError", "SQLiteProjection"]
-
-_AWAY: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_READONLY,
-    }
-)
+__all__ = ["SQLiteProjection"]
 
 _BOOKKEEPING: Final = """
 CREATE TABLE IF NOT EXISTS projection_positions (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
@@ -34,10 +23,6 @@ CREATE TABLE IF NOT EXISTS projection_buried (
     name TEXT NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (name, position)
 );
 """
-
-
-class SQLiteAwayError(sqlite3.OperationalError):
-    """The file cannot be used just now: locked for too long, or its disk is full or fails."""
 
 
 class SQLiteProjection(Projection):
@@ -54,7 +39,7 @@ class SQLiteProjection(Projection):
     """
 
     schema: ClassVar[str]
-    outages = (SQLiteAwayError,)
+    outages = (StoreUnavailableError,)
 
     def __init__(self, path: Path | str, *, busy_timeout_s: float = 30.0) -> None:
         self.path = Path(path)
@@ -164,8 +149,8 @@ def _outages_told() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in _AWAY:
-            raise SQLiteAwayError(str(error)) from error
+        if is_away(error):
+            raise StoreUnavailableError(f"SQLite cannot go on just now: {error}") from error
         raise
 
 

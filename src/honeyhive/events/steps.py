@@ -7,7 +7,7 @@ serves a blocking store and an asynchronous one, and there is no second copy of 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -29,8 +29,9 @@ def run(steps: Steps[T]) -> T:
     try:
         while True:
             answer = steps.send(answer)
-            if hasattr(answer, "__await__"):
-                _refuse(answer)
+            if isinstance(answer, Coroutine):
+                answer.close()  # one that is never awaited would complain
+                raise TypeError(f"{answer!r} must be awaited: use the asynchronous form of what you are calling")
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return] # what a generator returns travels untyped
     finally:
@@ -54,10 +55,3 @@ async def run_async(steps: Steps[T]) -> T:
         return end.value  # type: ignore[no-any-return] # as above
     finally:
         steps.close()
-
-
-def _refuse(answer: object) -> None:
-    close = getattr(answer, "close", None)
-    if close is not None:
-        close()  # a coroutine that is never awaited would complain
-    raise TypeError(f"{answer!r} must be awaited: use the asynchronous form of what you are calling")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from honeyhive.events.messages import Message
 
-__all__ = ["MessageTracing", "continued", "records_spans"]
+__all__ = ["MessageTracing", "continued", "records_spans", "spanned"]
 
 _SCOPE = "honeyhive.events"
 _tracers: weakref.WeakKeyDictionary[TracerProvider, Tracer] = weakref.WeakKeyDictionary()
@@ -110,6 +110,17 @@ class MessageTracing:
         title = f"{name} {message.type}"
         with tracer.start_as_current_span(title, kind=kind, attributes=attributes) as span:
             yield span
+
+
+@contextmanager
+def spanned(title: str, attributes: Mapping[str, str]) -> Iterator[None]:
+    """Put a span around a block, where there is a tracer; an error that leaves the block is on it."""
+    tracer = _tracer()
+    if tracer is None:
+        yield
+        return
+    with tracer.start_as_current_span(title, attributes=attributes):
+        yield
 
 
 def mark_failed(span: Span, error: BaseException) -> None:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from hashlib import blake2b
 from typing import Final
 
 import anyio
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from honeyhive.events.sql.tables import Tables
-from honeyhive.exceptions import ConfigurationError, StoreClosedError
+from honeyhive.events.sqlite_outages import is_away
+from honeyhive.exceptions import ConfigurationError, StoreClosedError, StoreUnavailableError
 
-__all__ = ["AWAY", "Database"]
+__all__ = ["Database", "outages_told"]
 
-AWAY: Final = (OSError, OperationalError, InterfaceError)
-"""Errors that say that the database cannot be reached just now."""
+_AWAY: Final = ("08", "40", "53", "57", "58")
+"""Classes of SQLSTATE that say so: connection, rollback by the server, resources, intervention, system."""
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _BUSY_S: Final = 30
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 class Database:
@@ -43,7 +46,7 @@ class Database:
         self.tables = tables
         self._is_ours = not isinstance(place, AsyncEngine)
         self.engine = place if isinstance(place, AsyncEngine) else engine_of(place)
-        self._lock_key = int.from_bytes(blake2b(f"{tables.prefix}events".encode(), digest_size=8).digest(), signed=True)
+        self._events = f"{tables.prefix}events"
         self._making: anyio.Lock | None = None
         self._is_made = False
         self._is_closed = False
@@ -56,9 +59,10 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection for reading."""
-        await self._ready()
-        async with self.engine.connect() as connection:
-            yield connection
+        with outages_told():
+            await self._ready()
+            async with self.engine.connect() as connection:
+                yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -66,30 +70,34 @@ class Database:
 
         So whatever is numbered in it becomes visible in the order of its numbers, without a gap.
         """
-        await self._ready()
-        async with self.engine.connect() as connection:
-            await self._begin(connection)
+        async with self.transaction(self._events) as connection:
             yield connection
-            await connection.commit()
+
+    @asynccontextmanager
+    async def transaction(self, subject: str) -> AsyncIterator[AsyncConnection]:
+        """Give a connection in a transaction beside which no other one runs that is about *subject*; commit at the end."""
+        with outages_told():
+            await self._ready()
+            async with self.engine.connect() as connection:
+                if self.is_sqlite:
+                    # A transaction that begins by reading may find that it cannot write any more.
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                else:
+                    await connection.execute(_LOCK, {"key": _key_of(subject)})
+                yield connection
+                await connection.commit()
 
     async def become_writer(self, connection: AsyncConnection) -> None:
         """Make the transaction of *connection*, begun by somebody else, the one writer until it ends."""
         await self._ready()
         if not self.is_sqlite:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._lock_key})
+            await connection.execute(_LOCK, {"key": _key_of(self._events)})
 
     async def close(self) -> None:
         """Close all connections of an engine made here; twice is once."""
         self._is_closed = True
         if self._is_ours:
             await self.engine.dispose()
-
-    async def _begin(self, connection: AsyncConnection) -> None:
-        if self.is_sqlite:
-            # A transaction that begins by reading may find that it cannot write any more.
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            await self.become_writer(connection)
 
     async def _ready(self) -> None:
         if self._is_closed:
@@ -108,9 +116,35 @@ class Database:
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 # Two processes that make the same table at once would disturb one another.
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._lock_key})
+                await connection.execute(_LOCK, {"key": _key_of(self._events)})
             await connection.run_sync(self.tables.metadata.create_all)
             await connection.commit()
+
+
+@contextmanager
+def outages_told() -> Iterator[None]:
+    """Tell an outage from a mistake: raise it as `StoreUnavailableError`, and all else as it is."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated or _is_away(error.orig):
+            raise StoreUnavailableError(f"the database cannot be reached just now: {error.orig}") from error
+        raise
+    except StoreUnavailableError:
+        raise
+    except OSError as error:
+        raise StoreUnavailableError(f"the database cannot be reached just now: {error}") from error
+
+
+def _is_away(error: BaseException | None) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return is_away(error)
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return isinstance(state, str) and state.startswith(_AWAY)
+
+
+def _key_of(subject: str) -> int:
+    return int.from_bytes(blake2b(subject.encode(), digest_size=8).digest(), signed=True)
 
 
 def engine_of(place: str | URL) -> AsyncEngine:

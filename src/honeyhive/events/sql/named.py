@@ -8,8 +8,8 @@ from typing import TypedDict, Unpack
 from sqlalchemy.engine import URL
 
 from honeyhive.events.codec import MessageCodec
+from honeyhive.events.sql.blocking import BlockingSQLEventStore
 from honeyhive.events.sql.store import AsyncSQLEventStore
-from honeyhive.events.stores.blocking import BlockingEventLog
 from honeyhive.events.upcasting import Upcasters
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.utils.clock import Clock
@@ -65,14 +65,14 @@ class AsyncPostgreSQLEventStore(AsyncSQLEventStore):
         super().__init__(url, **options)
 
 
-class SQLiteEventStore(BlockingEventLog):
+class SQLiteEventStore(BlockingSQLEventStore):
     """`AsyncSQLiteEventStore` for programs that block. Thread-safe."""
 
     def __init__(self, path: Path | str, **options: Unpack[SQLStoreOptions]) -> None:
         super().__init__(AsyncSQLiteEventStore(path, **options))
 
 
-class PostgreSQLEventStore(BlockingEventLog):
+class PostgreSQLEventStore(BlockingSQLEventStore):
     """`AsyncPostgreSQLEventStore` for programs that block. Thread-safe."""
 
     def __init__(self, url: str | URL, **options: Unpack[SQLStoreOptions]) -> None:

@@ -16,8 +16,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from honeyhive.events.codec import MessageCodec
-from honeyhive.events.messages import Event
+from honeyhive.events.messages import Event, Message
 from honeyhive.events.sql.database import Database
+from honeyhive.events.sql.outbox import SQLCheckpoints, SQLInbox, SQLOutbox
 from honeyhive.events.sql.tables import Tables
 from honeyhive.events.store import (
     Appended,
@@ -62,6 +63,11 @@ class AsyncSQLEventStore(AsyncEventLog):
         prefix: Begins the names of the tables.
         poll_s: How often readers look for events that other processes have saved.
 
+    Attributes:
+        outbox: Messages that wait to be published; see `SQLTransaction.publish`.
+        inbox: Which messages were handled; see `SQLTransaction.receive`.
+        checkpoints: Positions of relays and process managers.
+
     Raises:
         ConfigurationError: The URL is of another kind, or a driver is missing.
     """
@@ -83,6 +89,9 @@ class AsyncSQLEventStore(AsyncEventLog):
         self._poll_s = poll_s
         self._watchers = Watchers()
         self._insert = self._events.insert()
+        self.outbox = SQLOutbox(self.database, codec=codec)
+        self.inbox = SQLInbox(self.database, clock=clock)
+        self.checkpoints = SQLCheckpoints(self.database)
 
     @property
     def poll_s(self) -> float:
@@ -103,7 +112,14 @@ class AsyncSQLEventStore(AsyncEventLog):
 
     @asynccontextmanager
     async def transaction(self, connection: AsyncConnection | None = None) -> AsyncIterator[SQLTransaction]:
-        """Save for several aggregates, and write tables of your own, all or nothing.
+        """Save for several aggregates, publish, and write tables of your own, all or nothing.
+
+        ::
+
+            async with store.transaction() as transaction:
+                if await transaction.receive(order_placed, consumer="billing"):
+                    await transaction.save("invoice-7", [InvoiceMade(order_id="7")])
+                    await transaction.publish(SendInvoice(invoice_id="7"))
 
         Args:
             connection: One that is in a transaction already, which stays yours to commit; by default a new transaction,
@@ -283,6 +299,14 @@ class SQLTransaction:
         appended = await self._store.append_in(self.connection, aggregate_id, events, expected_version)
         self.added += appended.added
         return appended
+
+    async def publish(self, *messages: Message) -> None:
+        """Have *messages* published after the transaction is committed, by a relay of the store's `outbox`."""
+        await self._store.outbox.add(self.connection, messages)
+
+    async def receive(self, message: Message, *, consumer: str) -> bool:
+        """Note that *consumer* handles *message* in this transaction; ``False`` if it has handled it before."""
+        return await self._store.inbox.receive(self.connection, message, consumer=consumer)
 
 
 class _Doubtful(Exception):  # noqa: N818 -- never leaves this module

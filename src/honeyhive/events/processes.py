@@ -1,0 +1,443 @@
+"""Process managers: what is to happen after an event, across aggregates, and what if nothing happens for too long.
+
+::
+
+    @dataclass
+    class Dispatching(ProcessManager):
+        @classmethod
+        def key(cls, event: Event) -> str | None:
+            return getattr(event, "order_id", None)
+
+        @on(OrderPlaced)
+        def _placed(self, event: OrderPlaced) -> None:
+            self.send(RequestPayment(order_id=event.order_id))
+            self.wake("payment", after_s=3_600)
+
+        @on(PaymentReceived)
+        def _paid(self, event: PaymentReceived) -> None:
+            self.send(ShipOrder(order_id=event.order_id))
+            self.finish()
+
+        @on_wake("payment")
+        def _unpaid(self) -> None:
+            self.send(CancelOrder(order_id=self.process_id))
+            self.finish()
+
+A process is state that is saved after each event it reacts to, together with the commands that follow from it; they are
+published after that. An event that comes again changes nothing, and commands that a crash has kept from being published
+are published by the next runner: each at least once, always with the same id.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Self, TypeVar
+
+from honeyhive.events.bus import MessageBus
+from honeyhive.events.checkpoints import AsyncCheckpoints, Checkpoints
+from honeyhive.events.codec import decode, encode
+from honeyhive.events.following import Sink
+from honeyhive.events.lineage import handling
+from honeyhive.events.messages import Event, Message
+from honeyhive.events.reactions import reactions
+from honeyhive.events.snapshots import SnapshotCodec, WrittenSnapshot
+from honeyhive.events.steps import Steps, run, run_async
+from honeyhive.events.store import AsyncEventLog, EventLog, RecordedEvent
+from honeyhive.exceptions import ConcurrencyError, EventStoreError, PublishError, StoreUnavailableError
+from honeyhive.utils.clock import Clock, SystemClock
+from honeyhive.utils.frozen import FrozenDict
+
+__all__ = ["AsyncProcessRunner", "ProcessAdvanced", "ProcessManager", "ProcessRunner", "on_wake"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK: Final = "__honeyhive_wakes_for__"
+_IDS: Final = uuid.UUID("5f3c1d0a-6f0e-4a55-9c43-8d1f2b6a7e10")
+
+
+class ProcessAdvanced(Event, type="honeyhive.process.advanced"):
+    """A process has reacted: its new state, when it wants to be woken, and the commands that follow."""
+
+    state: str
+    wakes: Mapping[str, int]
+    commands: tuple[str, ...]
+    is_finished: bool
+
+
+class ProcessTold(Event, type="honeyhive.process.told"):
+    """The commands of the event before are published."""
+
+
+def on_wake(name: str) -> Callable[[F], F]:
+    """Let a method be called when the time that was set with ``wake(name, ...)`` has come."""
+
+    def mark(method: F) -> F:
+        setattr(method, _MARK, name)
+        return method
+
+    return mark
+
+
+class ProcessManager:
+    """The state of one process and what it does next. Derive data classes from it; every field has a default.
+
+    Attributes:
+        process_id: Which process this is: what `key` has returned.
+    """
+
+    name: ClassVar[str]
+    process_id: str
+    _wakes: dict[str, int]
+    _now_ns: int
+    _commands: list[Message]
+    _is_finished: bool
+
+    def __init_subclass__(cls, **others: Any) -> None:
+        super().__init_subclass__(**others)
+        if "name" not in cls.__dict__:
+            cls.name = cls.__name__
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        process = super().__new__(cls)
+        # Not fields: a data class neither compares them nor asks for them.
+        for name, value in (
+            ("process_id", ""),
+            ("_wakes", {}),
+            ("_now_ns", 0),
+            ("_commands", []),
+            ("_is_finished", False),
+        ):
+            object.__setattr__(process, name, value)
+        return process
+
+    @classmethod
+    def key(cls, event: Event) -> str | None:
+        """Return which process *event* belongs to, or ``None`` when to none; the subject unless overridden."""
+        return event.subject
+
+    def send(self, command: Message) -> None:
+        """Have *command* published once the reaction is saved."""
+        self._commands.append(command)
+
+    def wake(self, name: str, *, after_s: float) -> None:
+        """Have the methods marked ``on_wake(name)`` called in *after_s* seconds, unless it is set anew or cancelled."""
+        self._wakes[name] = self._now_ns + round(after_s * 1e9)
+
+    def cancel(self, name: str) -> None:
+        """Do not wake for *name* any more."""
+        self._wakes.pop(name, None)
+
+    def finish(self) -> None:
+        """End the process: nothing more reaches it, and it is not woken."""
+        object.__setattr__(self, "_is_finished", True)
+        self._wakes.clear()
+
+
+class _Stored:
+    """One process as it is in the store."""
+
+    def __init__(self, process: ProcessManager, stream: str) -> None:
+        self.process = process
+        self.stream = stream
+        self.version = 0
+        self.seen: set[str] = set()
+        self.untold: tuple[Message, ...] = ()
+
+
+class _Running:
+    """What blocking and asynchronous runners have in common: all but the waiting."""
+
+    def __init__(
+        self,
+        kind: type[ProcessManager],
+        store: EventLog | AsyncEventLog,
+        bus: MessageBus,
+        checkpoints: Checkpoints | AsyncCheckpoints,
+        clock: Clock,
+    ) -> None:
+        self.name = f"process {kind.name}"
+        self._kind = kind
+        self._store = store
+        self._bus = bus
+        self._checkpoints = checkpoints
+        self._clock = clock
+        self._codec = SnapshotCodec([kind])
+        self._lock = threading.Lock()  # who wants to be woken: noted by the projector, asked for by the schedule
+        self._due: dict[str, Mapping[str, int]] = {}
+        self._handled: int | None = None
+
+    def open(self) -> Steps[None]:
+        """Find out who wants to be woken, and publish what a crash has left unpublished."""
+        for facts in (yield self._store.streams(f"process:{self._kind.name}:")):
+            stored = yield from self._load(facts.aggregate_id)
+            self._note_due(stored)
+            yield from self._tell(stored)
+
+    def position(self) -> Steps[int | None]:
+        self._handled = yield self._checkpoints.load(self.name)
+        return self._handled
+
+    def apply(self, records: Sequence[RecordedEvent]) -> Steps[None]:
+        try:
+            for record in records:
+                if self._handled is None or record.position > self._handled:
+                    for event in record.events:
+                        yield from self._react(event)
+                    self._handled = record.position
+        except Exception:
+            yield self._checkpoints.save(self.name, self._handled)
+            raise
+        yield self._checkpoints.save(self.name, self._handled)
+
+    def move(self, position: int | None) -> Steps[None]:
+        self._handled = position
+        yield self._checkpoints.save(self.name, position)
+
+    def tick(self) -> Steps[int]:
+        """Wake those whose time has come; return how many."""
+        now_ns = self._clock.time_ns()
+        with self._lock:
+            wakes = [(at, stream, name) for stream, wakes in self._due.items() for name, at in wakes.items()]
+        due = sorted(each for each in wakes if each[0] <= now_ns)
+        for at, stream, name in due:
+            yield from self._wake(stream, name, at)
+        return len(due)
+
+    def next_wake_ns(self) -> int | None:
+        with self._lock:
+            return min((at for wakes in self._due.values() for at in wakes.values()), default=None)
+
+    def _react(self, event: Event) -> Steps[None]:
+        methods = reactions(self._kind, type(event))
+        key = self._kind.key(event) if methods else None
+        if key is None:
+            return
+        stream = f"process:{self._kind.name}:{key}"
+        calls = [(name, (event,)) for name in methods]
+        while not (yield from self._advance(stream, f"{stream}/{event.id}", event, calls)):
+            pass
+
+    def _wake(self, stream: str, name: str, at: int) -> Steps[None]:
+        calls = [(each, ()) for each in _wakers(self._kind, name)]
+        while not (yield from self._advance(stream, f"{stream}/wake/{name}/{at}", None, calls, woken=(name, at))):
+            pass
+
+    def _advance(
+        self,
+        stream: str,
+        cause: str,
+        event: Event | None,
+        calls: Sequence[tuple[str, tuple[Event, ...]]],
+        *,
+        woken: tuple[str, int] | None = None,
+    ) -> Steps[bool]:
+        """Let a process react to *cause*, once; ``False`` when somebody else was faster and it is to be tried again."""
+        stored = yield from self._load(stream)
+        yield from self._tell(stored)
+        self._note_due(stored)
+        process, own_id = stored.process, str(uuid.uuid5(_IDS, cause))
+        is_stale = woken is not None and process._wakes.get(woken[0]) != woken[1]  # noqa: SLF001 -- the runner and its processes are one
+        if own_id in stored.seen or process._is_finished or is_stale:  # noqa: SLF001 -- as above
+            return True
+        if woken is not None:
+            process.cancel(woken[0])
+        object.__setattr__(process, "_now_ns", self._clock.time_ns())
+        with handling(event):
+            for name, arguments in calls:
+                getattr(process, name)(*arguments)
+            advanced = self._advanced(process, own_id)
+        try:
+            yield self._store.save(stream, [advanced], stored.version)
+        except ConcurrencyError:
+            return False
+        stored.version += 1
+        stored.untold = tuple(decode(each) for each in advanced.commands)
+        self._note_due(stored)
+        yield from self._tell(stored)
+        return True
+
+    def _advanced(self, process: ProcessManager, own_id: str) -> ProcessAdvanced:
+        commands = tuple(
+            _with_id(command, str(uuid.uuid5(_IDS, f"{own_id}/{number}")))
+            for number, command in enumerate(process._commands)  # noqa: SLF001 -- as above
+        )
+        process._commands.clear()  # noqa: SLF001 -- as above
+        return ProcessAdvanced(
+            id=own_id,
+            state=self._codec.write(process).state,
+            wakes=FrozenDict(process._wakes),  # noqa: SLF001 -- as above
+            commands=commands,
+            is_finished=process._is_finished,  # noqa: SLF001 -- as above
+        )
+
+    def _tell(self, stored: _Stored) -> Steps[None]:
+        if not stored.untold:
+            return
+        for command in stored.untold:
+            yield self._bus.publish(command)
+        yield self._store.save(stored.stream, [ProcessTold()], stored.version)
+        stored.version += 1
+        stored.untold = ()
+
+    def _load(self, stream: str) -> Steps[_Stored]:
+        events: Sequence[Event] = yield self._store.load(stream)
+        stored = _Stored(self._kind(), stream)
+        for event in events:
+            stored.version += 1
+            if isinstance(event, ProcessAdvanced):
+                stored.seen.add(event.id)
+                stored.process = self._restored(event)
+                stored.untold += tuple(decode(each) for each in event.commands)
+            elif isinstance(event, ProcessTold):
+                stored.untold = ()
+        object.__setattr__(stored.process, "process_id", stream.split(":", 2)[2])
+        return stored
+
+    def _restored(self, event: ProcessAdvanced) -> ProcessManager:
+        blank = self._codec.write(self._kind())
+        process = self._codec.read(WrittenSnapshot(blank.type, blank.schema_version, event.state))
+        if not isinstance(process, self._kind):
+            raise EventStoreError(
+                f"the state of a {self._kind.name} as saved does not fit the class any more: {event.state:.200}"
+            )
+        process._wakes.update(event.wakes)  # noqa: SLF001 -- as above
+        object.__setattr__(process, "_is_finished", event.is_finished)
+        return process
+
+    def _note_due(self, stored: _Stored) -> None:
+        with self._lock:
+            if stored.process._wakes:  # noqa: SLF001 -- as above
+                self._due[stored.stream] = dict(stored.process._wakes)  # noqa: SLF001 -- as above
+            else:
+                self._due.pop(stored.stream, None)
+
+
+class ProcessRunner(Sink[RecordedEvent, int]):
+    """Runs the processes of one kind, as a sink of the projection engine. `tick` may be called from another thread.
+
+    ::
+
+        projector = Projector(StoreSource(store), ProcessRunner(Dispatching, store, bus, checkpoints))
+
+    Args:
+        kind: The process manager.
+        store: Where the events come from, and where the processes are kept.
+        bus: Where commands are published.
+        checkpoints: Where to keep how far it is.
+        clock: Tells when to wake a process.
+    """
+
+    outages: tuple[type[Exception], ...] = (PublishError, StoreUnavailableError, OSError)
+
+    def __init__(
+        self,
+        kind: type[ProcessManager],
+        store: EventLog,
+        bus: MessageBus,
+        checkpoints: Checkpoints,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self._running = _Running(kind, store, bus, checkpoints, clock or SystemClock())
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports, and under which its position is kept."""
+        return self._running.name
+
+    def open(self) -> object:
+        return run(self._running.open())
+
+    def position(self) -> int | None:
+        return run(self._running.position())
+
+    def apply(self, records: Sequence[RecordedEvent]) -> object:
+        return run(self._running.apply(records))
+
+    def bury(self, record: RecordedEvent, error: Exception) -> object:  # noqa: ARG002 -- the engine has told it
+        return run(self._running.move(record.position))
+
+    def reset(self) -> object:
+        return run(self._running.move(None))
+
+    def close(self) -> object:
+        return None
+
+    def tick(self) -> int:
+        """Wake the processes whose time has come and return how many; to be called from time to time, by a schedule."""
+        return run(self._running.tick())
+
+    @property
+    def next_wake_ns(self) -> int | None:
+        """When `tick` has something to do next, in nanoseconds since 1970; ``None`` when never, as things are."""
+        return self._running.next_wake_ns()
+
+
+class AsyncProcessRunner(Sink[RecordedEvent, int]):
+    """`ProcessRunner` for an asynchronous store and bus, a sink of `honeyhive.events.AsyncProjector`.
+
+    Args:
+        kind: The process manager.
+        store: Where the events come from, and where the processes are kept.
+        bus: Where commands are published.
+        checkpoints: Where to keep how far it is.
+        clock: Tells when to wake a process.
+    """
+
+    outages: tuple[type[Exception], ...] = (PublishError, StoreUnavailableError, OSError)
+
+    def __init__(
+        self,
+        kind: type[ProcessManager],
+        store: AsyncEventLog,
+        bus: MessageBus,
+        checkpoints: AsyncCheckpoints | Checkpoints,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self._running = _Running(kind, store, bus, checkpoints, clock or SystemClock())
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports, and under which its position is kept."""
+        return self._running.name
+
+    async def open(self) -> Any:
+        await run_async(self._running.open())
+
+    async def position(self) -> int | None:
+        return await run_async(self._running.position())
+
+    async def apply(self, records: Sequence[RecordedEvent]) -> Any:
+        await run_async(self._running.apply(records))
+
+    async def bury(self, record: RecordedEvent, error: Exception) -> Any:  # noqa: ARG002 -- the engine has told it
+        await run_async(self._running.move(record.position))
+
+    async def reset(self) -> Any:
+        await run_async(self._running.move(None))
+
+    def close(self) -> object:
+        return None
+
+    async def tick(self) -> int:
+        """Wake the processes whose time has come and return how many; to be called from time to time, by a schedule."""
+        return await run_async(self._running.tick())
+
+    @property
+    def next_wake_ns(self) -> int | None:
+        """When `tick` has something to do next, in nanoseconds since 1970; ``None`` when never, as things are."""
+        return self._running.next_wake_ns()
+
+
+def _wakers(kind: type, name: str) -> list[str]:
+    return [each for each in dir(kind) if getattr(getattr(kind, each, None), _MARK, None) == name]
+
+
+def _with_id(command: Message, command_id: str) -> str:
+    """Return *command* as text, under an id that is the same whenever the same event is reacted to."""
+    import dataclasses
+
+    return encode(dataclasses.replace(command, id=command_id)).decode()
