@@ -26,6 +26,10 @@
     │   ├── MessageInHandError        another handler is just dealing with the message
     │   ├── PublishError              a broker did not take a message
     │   └── BusClosedError            the bus is not open, or not any more
+    ├── ServiceError                  a service cannot do what was asked
+    │   ├── DeclarationError          a service, provider or controller is declared in a way that cannot work
+    │   ├── MissingInterceptorError   a hook was called, and no interceptor provides it (also a LookupError)
+    │   └── RefusedError              an execution was turned away; ``retry_after_s`` says when to come back
     ├── JournalError                  a journal on disk cannot do what was asked
     │   ├── JournalFullError          the byte cap or the disk is reached
     │   ├── JournalUnsafeError        the directory may be read or replaced by others
@@ -58,6 +62,7 @@ __all__ = [
     "CircuitOpenError",
     "ConcurrencyError",
     "ConfigurationError",
+    "DeclarationError",
     "DuplicateEventError",
     "EventStoreError",
     "FrozenStateError",
@@ -72,14 +77,17 @@ __all__ = [
     "MessageInHandError",
     "MessagingError",
     "MissingApiKeyError",
+    "MissingInterceptorError",
     "MissingStateError",
     "NoScopeError",
     "NotFoundError",
     "ProjectionStoppedError",
     "PublishError",
     "RateLimitError",
+    "RefusedError",
     "SagaError",
     "ScopeError",
+    "ServiceError",
     "StateError",
     "StoreClosedError",
     "StoreUnavailableError",
@@ -352,3 +360,29 @@ class UpcastError(EventStoreError):
 
 def _saga_error(saga_id: str, step: str, reason: str, is_stuck: bool) -> SagaError:
     return SagaError(saga_id, step, reason, is_stuck=is_stuck)
+
+
+class ServiceError(HoneyHiveError):
+    """A service cannot do what was asked of it."""
+
+
+class DeclarationError(ServiceError):
+    """A service, provider or controller is declared in a way that cannot work."""
+
+
+class MissingInterceptorError(ServiceError, LookupError):
+    """A hook was called where no interceptor gives what it asks for."""
+
+
+class RefusedError(ServiceError):
+    """An execution was turned away before its handler began.
+
+    Attributes:
+        status_code: What a request is answered with.
+        retry_after_s: Seconds after which it may be tried again, or ``None``.
+    """
+
+    def __init__(self, message: str, *, status_code: int = 429, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,295 @@
+"""A service that has been checked, and a process that runs it.
+
+`assemble` turns declarations into an `Assembly`: configuration read, every constructor's needs matched with providers,
+every handler found. `Assembly.opened` makes a `Process` of it: values made, interceptors entered. Whatever runtime a
+process has, all its executions go through `Process.run` and `Process.handle`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import anyio.to_thread
+from pydantic import BaseModel
+
+from honeyhive.exceptions import DeclarationError
+from honeyhive.runtime.configuration import read_config
+from honeyhive.runtime.container import Container, Recipe, Recipes
+from honeyhive.runtime.declaring import (
+    ControllerFacts,
+    Facts,
+    MessageFacts,
+    RouteFacts,
+    ScheduleFacts,
+    SocketFacts,
+    controller_facts,
+    facts_of,
+)
+from honeyhive.runtime.execution import Execution
+from honeyhive.runtime.hooks import Configured, Current
+from honeyhive.runtime.interceptors import (
+    AnyInterceptor,
+    EdgeInterceptor,
+    ExecutionScope,
+    Interceptor,
+    call_within,
+    in_order,
+    openers,
+)
+from honeyhive.runtime.providers import Key, as_provider
+from honeyhive.runtime.service import Service
+from honeyhive.scope.current import require_scope
+
+__all__ = ["AnyHandler", "Assembly", "Handler", "Process", "assemble"]
+
+F = TypeVar("F", bound=Facts)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Handler(Generic[F]):
+    """A method of a controller, with what it is declared to do.
+
+    Attributes:
+        controller: The class.
+        method: The method's name.
+        facts: What it does.
+        common: What holds for all methods of the class.
+        label: ``Class.method``.
+        function: The method as a function that takes the controller first.
+        is_async: Whether it is a coroutine function; others run in a thread.
+    """
+
+    controller: type
+    method: str
+    facts: F
+    common: ControllerFacts
+    label: str = field(init=False)
+    function: Callable[..., Any] = field(init=False, repr=False)
+    is_async: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        function = getattr(self.controller, self.method)
+        object.__setattr__(self, "label", f"{self.controller.__name__}.{self.method}")
+        object.__setattr__(self, "function", function)
+        object.__setattr__(self, "is_async", inspect.iscoroutinefunction(function))
+
+
+AnyHandler: TypeAlias = Handler[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A checked service, of which any number of processes can be opened.
+
+    Attributes:
+        service: What was declared.
+        config: The configuration, ``None`` if the service has none.
+        recipes: How values are made.
+        interceptors: Instances, and recipes of those that are made when a process opens.
+        controllers: How each controller is made.
+        handlers: Every handler, in the order of declaration.
+    """
+
+    service: Service
+    config: BaseModel | None
+    recipes: Recipes
+    interceptors: tuple[AnyInterceptor | Recipe, ...]
+    controllers: Mapping[type, Recipe]
+    handlers: tuple[AnyHandler, ...]
+
+    def routes(self) -> list[Handler[RouteFacts]]:
+        """Return the handlers of requests."""
+        return self._declared(RouteFacts)
+
+    def sockets(self) -> list[Handler[SocketFacts]]:
+        """Return the handlers of WebSocket connections."""
+        return self._declared(SocketFacts)
+
+    def subscriptions(self) -> list[Handler[MessageFacts]]:
+        """Return the handlers of messages."""
+        return self._declared(MessageFacts)
+
+    def schedules(self) -> list[Handler[ScheduleFacts]]:
+        """Return the handlers that run on time."""
+        return self._declared(ScheduleFacts)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[Process]:
+        """Make what lives as long as the process; on leaving it ends in reverse order."""
+        async with AsyncExitStack() as stack:
+            container = Container(self.recipes, stack)
+            interceptors = [await _opened(each, container, stack) for each in self.interceptors]
+            instances = {}
+            for controller, recipe in self.controllers.items():
+                if recipe.lifetime == "process":
+                    instances[controller] = await container.make(recipe)
+                else:
+                    await container.prepare(recipe.needs)
+            yield Process(self, container, interceptors, instances)
+
+    def _declared(self, kind: type[F]) -> list[Handler[F]]:
+        return [handler for handler in self.handlers if isinstance(handler.facts, kind)]
+
+
+class Process:
+    """One process of a service: what all its executions share.
+
+    Args:
+        assembly: The service.
+        container: The values of the process.
+        interceptors: In the order in which they are entered.
+        instances: The controllers that live as long as the process.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        container: Container,
+        interceptors: Sequence[AnyInterceptor],
+        instances: Mapping[type, object],
+    ) -> None:
+        self.assembly = assembly
+        self._container = container
+        edge, inner = in_order(interceptors)
+        self._edge = openers(edge)
+        self._around = {
+            controller: openers((*inner, *controller_facts(controller).interceptors))
+            for controller in assembly.controllers
+        }
+        self._instances = instances
+        self._states = () if assembly.config is None else (Configured(config=assembly.config),)
+
+    async def find(self, kind: Any) -> Any:
+        """Return the value of the process that is provided for the type *kind*, or ``None``."""
+        return await self._container.get(Key(kind))
+
+    async def run(self, execution: Execution, call: Callable[[], Awaitable[T]]) -> T | None:
+        """Return what *call* returns inside the edge interceptors, in a scope that is the execution's own."""
+        with ExecutionScope(execution, self._states):
+            return await call_within(self._edge, execution, call)
+
+    async def handle(self, execution: Execution, handler: AnyHandler, *args: Any, **kwargs: Any) -> Any:
+        """Call *handler* inside the other interceptors; its result and its exceptions are passed on.
+
+        Only within `run`.
+        """
+        require_scope("a handler").states.add((Current(execution=execution),))
+        return await call_within(
+            self._around[handler.controller], execution, partial(self._call, handler, args, kwargs)
+        )
+
+    async def _call(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        instance = self._instances.get(handler.controller)
+        if instance is None:
+            async with AsyncExitStack() as stack:
+                recipe = self.assembly.controllers[handler.controller]
+                return await _called(handler, await self._container.make_here(recipe, stack), args, kwargs)
+        return await _called(handler, instance, args, kwargs)
+
+
+def assemble(service: Service, environ: Mapping[str, str]) -> Assembly:
+    """Check *service* and read its configuration from *environ*.
+
+    Raises:
+        DeclarationError: A declaration cannot work.
+        ConfigurationError: The environment does not make the configuration.
+    """
+    config = None if service.config is None else read_config(service.config, environ, prefix=service.config_prefix)
+    recipes = Recipes(
+        [as_provider(each) for each in service.providers],
+        {} if config is None else {Key(type(config)): config},
+        service.config,
+    )
+    handlers = tuple(handler for controller in service.controllers for handler in _handlers(controller))
+    for handler in handlers:
+        _check(handler)
+    _refuse_twins(handlers)
+    return Assembly(
+        service,
+        config,
+        recipes,
+        tuple(_interceptor(each, recipes) for each in service.interceptors),
+        {controller: recipes.recipe_for(controller) for controller in service.controllers},
+        handlers,
+    )
+
+
+def _handlers(controller: object) -> Iterator[AnyHandler]:
+    if not isinstance(controller, type):
+        raise DeclarationError(f"{controller!r} is no class; give the controller's class, the service makes it")
+    common = controller_facts(controller)
+    for interceptor in common.interceptors:
+        if not isinstance(interceptor, Interceptor):
+            raise DeclarationError(
+                f"{controller.__name__}: {type(interceptor).__name__} has no intercept(execution), "
+                "and only such interceptors can be a controller's own"
+            )
+    found = [Handler(controller, method, facts, common) for method, facts in facts_of(controller)]
+    if not found:
+        raise DeclarationError(f"{controller.__name__} handles nothing; mark a method with @get, @on_message or @every")
+    yield from found
+
+
+def _check(handler: AnyHandler) -> None:
+    """Raise unless the method can be called as its declaration will call it."""
+    function = inspect.unwrap(handler.function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise DeclarationError(f"{handler.label} is a generator; return a StreamingResponse to answer in parts")
+    if isinstance(handler.facts, RouteFacts | SocketFacts):
+        path = handler.common.prefix + handler.facts.path
+        if not path.startswith("/"):
+            raise DeclarationError(f"{handler.label}: its path {path!r} must start with '/'")
+        return
+    given = 1 if isinstance(handler.facts, MessageFacts) else 0
+    try:
+        inspect.signature(handler.function).bind(*[None] * (given + 1))
+    except TypeError as error:
+        takes = "the message and nothing else" if given else "no arguments"
+        raise DeclarationError(f"{handler.label} must take {takes}: {error}") from error
+
+
+def _refuse_twins(handlers: Sequence[AnyHandler]) -> None:
+    seen: dict[object, str] = {}
+    for handler in handlers:
+        facts = handler.facts
+        if isinstance(facts, RouteFacts):
+            place: object = f"{facts.method} {handler.common.prefix}{facts.path}"
+        elif isinstance(facts, SocketFacts):
+            place = f"websocket {handler.common.prefix}{facts.path}"
+        elif isinstance(facts, ScheduleFacts):
+            place = f"schedule {handler.label}"
+        else:
+            continue
+        if place in seen:
+            raise DeclarationError(f"{handler.label} and {seen[place]} are both declared for {place}")
+        seen[place] = handler.label
+
+
+def _interceptor(declared: Any, recipes: Recipes) -> AnyInterceptor | Recipe:
+    if not isinstance(declared, type) and isinstance(declared, Interceptor | EdgeInterceptor):
+        return declared
+    if not callable(declared):
+        raise DeclarationError(f"{declared!r} is no interceptor: it has neither intercept nor surround")
+    return recipes.recipe_for(declared)
+
+
+async def _opened(declared: AnyInterceptor | Recipe, container: Container, stack: AsyncExitStack) -> AnyInterceptor:
+    made = await container.make(declared) if isinstance(declared, Recipe) else declared
+    if not isinstance(made, Interceptor | EdgeInterceptor):
+        raise DeclarationError(f"{type(made).__name__} is no interceptor: it has neither intercept nor surround")
+    if isinstance(made, AbstractAsyncContextManager):
+        await stack.enter_async_context(made)
+    return made
+
+
+async def _called(handler: AnyHandler, instance: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    method = getattr(instance, handler.method)
+    if handler.is_async:
+        return await method(*args, **kwargs)
+    return await anyio.to_thread.run_sync(lambda: method(*args, **kwargs))

@@ -1,0 +1,169 @@
+"""One piece of work that reached a process, as facts: where it came from, what travelled with it.
+
+::
+
+    Execution
+    ├── HttpExecution        a request
+    ├── WebsocketExecution   a connection, from its handshake to its end
+    ├── MessageExecution     one delivery of a message to one handler
+    └── ScheduleExecution    one tick of one schedule
+
+Interceptors are given it, handlers find it with `honeyhive.runtime.use_execution`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, Literal, TypeAlias
+
+__all__ = ["Execution", "ExecutionKind", "HttpExecution", "MessageExecution", "ScheduleExecution", "WebsocketExecution"]
+
+ExecutionKind: TypeAlias = Literal["http", "websocket", "message", "schedule"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What is known of one piece of work before it is done.
+
+    Attributes:
+        name: What it is called in traces: low in cardinality, such as ``GET /tasks/{id}``.
+        id: The same for every attempt at the same work: a message's id, a schedule's name and tick. Empty for HTTP.
+        carrier: What travelled with it: HTTP headers in lower case, headers of a message.
+        handler: The method that will do it, as ``Class.method``; empty as long as none was found.
+    """
+
+    kind: ClassVar[ExecutionKind]
+
+    name: str
+    id: str = ""
+    carrier: Mapping[str, str] = field(default_factory=dict, repr=False)
+    handler: str = ""
+
+    def attributes(self) -> dict[str, str | int | float]:
+        """Return the facts as span attributes, named by OpenTelemetry's conventions where those have a name."""
+        found: dict[str, str | int | float] = {"honeyhive.execution.kind": self.kind}
+        if self.handler:
+            found["code.function.name"] = self.handler
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpExecution(Execution):
+    """A request.
+
+    Attributes:
+        method: ``GET``, ``POST``, ...
+        path: The path that was asked for.
+        route: The template that it matched, ``None`` as long as none did.
+        client: Address of the peer, empty if unknown.
+    """
+
+    kind: ClassVar[ExecutionKind] = "http"
+
+    method: str
+    path: str
+    route: str | None = None
+    client: str = ""
+
+    def attributes(self) -> dict[str, str | int | float]:
+        """Return the facts as span attributes."""
+        found = super(HttpExecution, self).attributes()
+        found["http.request.method"] = self.method
+        found["url.path"] = self.path
+        if self.route is not None:
+            found["http.route"] = self.route
+        if self.client:
+            found["client.address"] = self.client
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebsocketExecution(Execution):
+    """A WebSocket connection, from its handshake to its end.
+
+    Attributes:
+        path: The path that was asked for.
+        route: The template that it matched, ``None`` as long as none did.
+        client: Address of the peer, empty if unknown.
+    """
+
+    kind: ClassVar[ExecutionKind] = "websocket"
+
+    path: str
+    route: str | None = None
+    client: str = ""
+
+    def attributes(self) -> dict[str, str | int | float]:
+        """Return the facts as span attributes."""
+        found = super(WebsocketExecution, self).attributes()
+        found["url.path"] = self.path
+        found["network.protocol.name"] = "websocket"
+        if self.route is not None:
+            found["http.route"] = self.route
+        if self.client:
+            found["client.address"] = self.client
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageExecution(Execution):
+    """One delivery of a message to one handler.
+
+    Attributes:
+        message_type: Name of the message's type.
+        message_id: Its id, the same at every handler.
+        attempt: 1 for the first delivery.
+        queued_s: Seconds between its making and its delivery, by the two machines' clocks.
+    """
+
+    kind: ClassVar[ExecutionKind] = "message"
+
+    message_type: str
+    message_id: str
+    attempt: int = 1
+    queued_s: float = 0.0
+
+    def attributes(self) -> dict[str, str | int | float]:
+        """Return the facts as span attributes."""
+        return {
+            **super(MessageExecution, self).attributes(),
+            "messaging.operation.type": "process",
+            "messaging.message.id": self.message_id,
+            "cloudevents.event_type": self.message_type,
+            "honeyhive.execution.attempt": self.attempt,
+            "honeyhive.execution.queue_delay_s": self.queued_s,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleExecution(Execution):
+    """One tick of one schedule.
+
+    Attributes:
+        schedule: The schedule's name, ``Class.method``.
+        cron: Its expression.
+        tick: The moment it was due, UTC.
+        attempt: 1 for the first run of this tick; more where a process has died over it.
+        late_s: Seconds between the tick and its run.
+    """
+
+    kind: ClassVar[ExecutionKind] = "schedule"
+
+    schedule: str
+    cron: str
+    tick: datetime
+    attempt: int = 1
+    late_s: float = 0.0
+
+    def attributes(self) -> dict[str, str | int | float]:
+        """Return the facts as span attributes."""
+        return {
+            **super(ScheduleExecution, self).attributes(),
+            "honeyhive.schedule.name": self.schedule,
+            "honeyhive.schedule.cron": self.cron,
+            "honeyhive.schedule.tick": self.tick.isoformat(),
+            "honeyhive.execution.attempt": self.attempt,
+            "honeyhive.execution.queue_delay_s": self.late_s,
+        }

@@ -1,0 +1,145 @@
+"""Hooks: functions that hand over what an interceptor has put into the scope of this execution.
+
+All of them read the state of the current scope, so they work wherever that scope holds: in the handler, in what it
+calls, in the tasks it spawns. A hook of your own is one line::
+
+    class Tenant(State):
+        name: str
+
+
+    use_tenant = hook(Tenant, "TenantInterceptor")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel
+
+from honeyhive.exceptions import MissingInterceptorError
+from honeyhive.models.state import State
+from honeyhive.runtime.execution import Execution
+from honeyhive.scope import ctx
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from honeyhive.runtime.publishing import Publisher
+    from honeyhive.runtime.sockets import SocketManager
+
+__all__ = [
+    "Configured",
+    "Current",
+    "hook",
+    "use_config",
+    "use_execution",
+    "use_publisher",
+    "use_session",
+    "use_ws_manager",
+]
+
+S = TypeVar("S", bound=State)
+M = TypeVar("M", bound=BaseModel)
+
+
+class Current(State):
+    """The execution that a scope belongs to."""
+
+    execution: Execution
+
+
+class Configured(State):
+    """The configuration of the service that a scope belongs to."""
+
+    config: BaseModel
+
+
+def hook(state: type[S], provided_by: str) -> Callable[[], S]:
+    """Return a function that returns the *state* of the current scope.
+
+    Args:
+        state: The state that is looked up.
+        provided_by: The interceptor that provides it; named in the `MissingInterceptorError` where it is missing.
+    """
+
+    def use() -> S:
+        return _found(state, provided_by)
+
+    use.__name__ = use.__qualname__ = f"use_{state.__name__}"
+    return use
+
+
+def use_execution() -> Execution:
+    """Return the facts of this execution.
+
+    Raises:
+        MissingInterceptorError: This is no execution.
+    """
+    return _found(Current, "intercepted(execution, ...), or run it by a service").execution
+
+
+def use_config(model: type[M]) -> M:
+    """Return the service's configuration, which is a *model*.
+
+    Raises:
+        MissingInterceptorError: The service has none, or another one.
+    """
+    found = _found(Configured, f"config={model.__name__} to the service, or Configuration({model.__name__})").config
+    if not isinstance(found, model):
+        raise MissingInterceptorError(f"the configuration here is a {type(found).__name__}, not a {model.__name__}")
+    return found
+
+
+def use_session(name: str = "default") -> AsyncSession:
+    """Return this execution's own SQLAlchemy session of the database *name*.
+
+    It is committed when the handler succeeds and rolled back when it raises.
+
+    Raises:
+        MissingInterceptorError: No `SqlSession` of that name.
+    """
+    from honeyhive.runtime.sql import Sessions
+
+    wanted = "SqlSession(url)" if name == "default" else f"SqlSession(url, name={name!r})"
+    sessions = _found(Sessions, wanted).by_name
+    if name not in sessions:
+        raise MissingInterceptorError(f"no session {name!r} here; add {wanted} to the service's interceptors")
+    session: AsyncSession = sessions[name]
+    return session
+
+
+def use_publisher() -> Publisher:
+    """Return what publishes messages of this execution: they leave when it succeeds, and not if it fails.
+
+    Raises:
+        MissingInterceptorError: No `Publishing`.
+    """
+    from honeyhive.runtime.publishing import Publications
+
+    return _found(Publications, "Publishing(bus)").publisher
+
+
+def use_ws_manager() -> SocketManager:
+    """Return what knows the WebSocket connections, and reaches those of all processes.
+
+    Raises:
+        MissingInterceptorError: No `Sockets`.
+    """
+    from honeyhive.runtime.sockets import SocketsState
+
+    return _found(SocketsState, "Sockets()").manager
+
+
+def found_or_none(state: type[S]) -> S | None:
+    """Return the *state* of the current scope, or ``None``; for interceptors that add to one."""
+    return ctx.state(state, None)
+
+
+def _found(state: type[S], provided_by: str) -> S:
+    found = ctx.state(state, None)
+    if found is None:
+        raise MissingInterceptorError(
+            f"nothing here provides {state.__name__}; add {provided_by}, and call the hook within an execution"
+        )
+    return found

@@ -1,0 +1,250 @@
+"""The HTTP runtime: a FastAPI application made from a service.
+
+::
+
+    server -> edge interceptors -> FastAPI: routing, validation -> other interceptors -> handler
+                    |                                                      |
+        sees 404, 405, 422 and the sent answer          leaves before the answer is sent: a commit that fails is a 500
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse
+from opentelemetry import trace as otel_trace
+from opentelemetry.trace import Span, StatusCode
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+
+from honeyhive.exceptions import DeclarationError, RefusedError
+from honeyhive.runtime.assembly import AnyHandler, Assembly, Handler, Process
+from honeyhive.runtime.declaring import RouteFacts, SocketFacts
+from honeyhive.runtime.execution import Execution, HttpExecution, WebsocketExecution
+from honeyhive.runtime.hooks import use_execution
+from honeyhive.runtime.service import Service
+
+__all__ = ["app_of", "http_app"]
+
+
+def http_app(service: Service, *, environ: Mapping[str, str] | None = None) -> FastAPI:
+    """Return the ASGI application of *service*, on top of the one that its ``http.app`` makes.
+
+    Its values are made when the server starts it (ASGI's lifespan), and end when the server stops it.
+
+    Args:
+        service: What to serve.
+        environ: Where the configuration is read; the process's environment by default.
+
+    Raises:
+        DeclarationError: A declaration cannot work; the message names class and parameter.
+        ConfigurationError: The environment does not make the configuration.
+    """
+    assembly = service.build(environ)
+    running = _Running(service.name)
+    app = _app(assembly, running)
+    app.router.lifespan_context = running.opening(assembly, app.router.lifespan_context)
+    return app
+
+
+def app_of(process: Process) -> FastAPI:
+    """Return the ASGI application of a process that is open already."""
+    return _app(process.assembly, _Running(process.assembly.service.name, process))
+
+
+def _app(assembly: Assembly, running: _Running) -> FastAPI:
+    app = (assembly.service.http.app or FastAPI)()
+    for handler in assembly.routes():
+        _add_route(app, handler, running.endpoint(handler))
+    for socket in assembly.sockets():
+        _add_socket(app, socket, running.endpoint(socket))
+    app.add_exception_handler(RefusedError, _refused)
+    app.add_middleware(_Edge, running=running)
+    return app
+
+
+class _Running:
+    """Knows the process, once it is open."""
+
+    def __init__(self, name: str, process: Process | None = None) -> None:
+        self._name = name
+        self._process = process
+
+    @property
+    def process(self) -> Process:
+        if self._process is None:
+            raise RuntimeError(
+                f"the application of {self._name!r} was not started; run it with a server that "
+                "speaks ASGI's lifespan, or in a test with starlette's TestClient as a context manager"
+            )
+        return self._process
+
+    def opening(self, assembly: Assembly, inner: Lifespan[Any]) -> Callable[[Any], AbstractAsyncContextManager[Any]]:
+        """Return a lifespan that opens the process before *inner* starts, and ends it afterwards."""
+
+        @asynccontextmanager
+        async def run(app: Any) -> AsyncGenerator[Any]:
+            async with assembly.opened() as process, inner(app) as state:
+                self._process = process
+                yield state
+                self._process = None
+
+        return run
+
+    def endpoint(self, handler: AnyHandler) -> Callable[..., Any]:
+        """Return a function that FastAPI takes for the method of *handler*, without its ``self``."""
+        route = f"{handler.common.prefix}{handler.facts.path}"
+
+        async def endpoint(**arguments: Any) -> Any:
+            execution = _routed(use_execution(), handler, route)
+            return await self.process.handle(execution, handler, **arguments)
+
+        endpoint.__name__ = handler.method
+        endpoint.__qualname__ = handler.label
+        endpoint.__doc__ = handler.function.__doc__
+        endpoint.__signature__ = _signature(handler)  # type: ignore[attr-defined]  # what inspect.signature looks for
+        return endpoint
+
+
+def _routed(execution: Execution, handler: AnyHandler, route: str) -> Execution:
+    """Return *execution*, knowing where it has arrived."""
+    if isinstance(execution, HttpExecution | WebsocketExecution):
+        name = f"{execution.name} {route}"
+        return replace(execution, name=name, route=route, handler=handler.label)
+    return execution
+
+
+def _add_route(app: FastAPI, handler: Handler[RouteFacts], endpoint: Callable[..., Any]) -> None:
+    with _in_router(app, handler) as router:
+        try:
+            path = handler.common.prefix + handler.facts.path
+            router.add_api_route(path, endpoint, methods=[handler.facts.method], **handler.facts.options)
+        except (TypeError, ValueError, AssertionError) as error:
+            raise DeclarationError(f"{handler.label} cannot be a route: {error}") from error
+
+
+def _add_socket(app: FastAPI, handler: Handler[SocketFacts], endpoint: Callable[..., Any]) -> None:
+    with _in_router(app, handler) as router:
+        router.add_api_websocket_route(handler.common.prefix + handler.facts.path, endpoint)
+
+
+@contextmanager
+def _in_router(app: FastAPI, handler: AnyHandler) -> Iterator[FastAPI | APIRouter]:
+    """Yield what a route is added to: the application, or where its class has options a router that it then includes."""
+    if not handler.common.options:
+        yield app
+        return
+    try:
+        router = APIRouter(**handler.common.options)
+    except TypeError as error:
+        raise DeclarationError(f"{handler.controller.__name__} cannot be a controller: {error}") from error
+    yield router
+    app.include_router(router)
+
+
+def _signature(handler: AnyHandler) -> inspect.Signature:
+    """Return the method's signature without ``self``, its annotations looked up where the method lives."""
+    function = handler.function
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise DeclarationError(f"{handler.label}: the annotation {error.name!r} is not known there") from error
+    _, *parameters = inspect.signature(function).parameters.values()
+    return inspect.Signature(
+        [
+            parameter.replace(
+                annotation=hints.get(parameter.name, parameter.annotation), kind=inspect.Parameter.KEYWORD_ONLY
+            )
+            for parameter in parameters
+        ],
+        return_annotation=hints.get("return", inspect.Signature.empty),
+    )
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RefusedError):
+        raise error
+    headers = {} if error.retry_after_s is None else {"Retry-After": f"{max(1, round(error.retry_after_s))}"}
+    return JSONResponse({"detail": str(error)}, error.status_code, headers)
+
+
+class _Edge:
+    """Stands before the application: one execution for each request and each connection."""
+
+    def __init__(self, app: ASGIApp, running: _Running) -> None:
+        self._app = app
+        self._running = running
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in _FACTS:
+            await self._app(scope, receive, send)
+            return
+
+        async def answer() -> None:
+            answering = _Answer(scope, send, otel_trace.get_current_span())
+            try:
+                await self._app(scope, receive, answering.send)
+            except Exception:
+                # Starlette answers it with a 500, outside of us.
+                answering.tell(500)
+                raise
+
+        await self._running.process.run(_FACTS[scope["type"]](scope), answer)
+
+
+class _Answer:
+    """Passes on what is sent, and tells the span what it learns on the way: route and status."""
+
+    def __init__(self, scope: Scope, send: Send, span: Span) -> None:
+        self._scope = scope
+        self._send = send
+        self._span = span
+
+    async def send(self, message: Message) -> None:
+        if self._span.is_recording() and message["type"] in _FIRST_WORDS:
+            self.tell(message.get("status"))
+        await self._send(message)
+
+    def tell(self, status: int | None) -> None:
+        """Put the route that was found and *status* on the span."""
+        route = getattr(self._scope.get("route"), "path", None)
+        if route is not None:
+            self._span.update_name(f"{self._scope.get('method', 'WEBSOCKET')} {route}")
+            self._span.set_attribute("http.route", route)
+        if status is not None:
+            self._span.set_attribute("http.response.status_code", status)
+            if status >= 500:
+                self._span.set_status(StatusCode.ERROR)
+
+
+_FIRST_WORDS: Final = frozenset(
+    {"http.response.start", "websocket.accept", "websocket.close", "websocket.http.response.start"}
+)
+
+
+def _request(scope: Scope) -> Execution:
+    method = scope["method"]
+    return HttpExecution(name=method, method=method, path=scope["path"], carrier=_headers(scope), client=_client(scope))
+
+
+def _connection(scope: Scope) -> Execution:
+    return WebsocketExecution(name="WEBSOCKET", path=scope["path"], carrier=_headers(scope), client=_client(scope))
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _client(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+_FACTS: Final[Mapping[str, Callable[[Scope], Execution]]] = {"http": _request, "websocket": _connection}

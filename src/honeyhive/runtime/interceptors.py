@@ -1,0 +1,163 @@
+"""Interceptors: what is set up around every execution, entered in order and left in reverse.
+
+An interceptor is an object with one method that returns an async context manager. What the manager yields, a state or
+several, is the state of the scope for everything inside; what it raises stops the execution; an exception of the
+handler passes through it on the way out::
+
+    class Transactions:
+        @asynccontextmanager
+        async def intercept(self, execution):
+            async with self.pool.connection() as connection, connection.transaction():
+                yield Database(connection=connection)
+
+They need no service: `intercepted` runs them around any block of any program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from honeyhive.exceptions import DeclarationError
+from honeyhive.models.state import State
+from honeyhive.runtime.execution import Execution
+from honeyhive.runtime.hooks import Current
+from honeyhive.scope.current import Scope, current_scope, innermost, require_scope
+from honeyhive.scope.states import States
+
+__all__ = [
+    "AnyInterceptor",
+    "EdgeInterceptor",
+    "ExecutionScope",
+    "Interceptor",
+    "call_within",
+    "in_order",
+    "intercepted",
+    "openers",
+]
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Interceptor(Protocol):
+    """Set up around every handler.
+
+    It sees the execution with its handler, and every exception that the handler raises; a request that reaches no
+    handler (404, 422) does not reach it either. If it is an async context manager itself, it is entered when the
+    process starts and left when it ends.
+    """
+
+    def intercept(self, execution: Execution, /) -> AbstractAsyncContextManager[object]:
+        """Return a context manager for one execution.
+
+        It yields a ``State``, several, or ``None``.
+        """
+
+
+@runtime_checkable
+class EdgeInterceptor(Protocol):
+    """Set up around everything the runtime does with an execution, also with what is refused before any handler.
+
+    All edge interceptors of a service come before the others. For HTTP they are left when the answer has been sent.
+    """
+
+    def surround(self, execution: Execution, /) -> AbstractAsyncContextManager[object]:
+        """Return a context manager for one execution; it yields as `Interceptor.intercept` does."""
+
+
+AnyInterceptor: TypeAlias = Interceptor | EdgeInterceptor
+Opener: TypeAlias = Callable[[Execution], AbstractAsyncContextManager[object]]
+"""The method of an interceptor."""
+
+
+@asynccontextmanager
+async def intercepted(execution: Execution, interceptors: Sequence[AnyInterceptor] = ()) -> AsyncGenerator[None]:
+    """Open a scope for *execution* and enter *interceptors* in order; they are left in reverse.
+
+    The scope provides state. To start tasks that end with the block, open one of your own inside.
+
+    Raises:
+        DeclarationError: An edge interceptor comes after another one.
+    """
+    edge, inner = in_order(interceptors)
+    with ExecutionScope(execution, (), parent=innermost()):
+        async with AsyncExitStack() as stack:
+            for opener in openers((*edge, *inner)):
+                provided = await stack.enter_async_context(opener(execution))
+                if provided is not None:
+                    _provide(provided, opener)
+            yield
+
+
+async def call_within(
+    around: Sequence[Opener], execution: Execution, call: Callable[[], Awaitable[T]], at: int = 0
+) -> T | None:
+    """Return what *call* returns inside what *around* opens, from *at* on; ``None`` where one swallowed an error.
+
+    What is provided goes to the current scope.
+    """
+    if at == len(around):
+        return await call()
+    async with around[at](execution) as provided:
+        if provided is not None:
+            _provide(provided, around[at])
+        return await call_within(around, execution, call, at + 1)
+    return None
+
+
+def openers(interceptors: Iterable[AnyInterceptor]) -> tuple[Opener, ...]:
+    """Return what opens *interceptors*, looked up once: asking an object for its protocol is dear."""
+    return tuple(each.surround if isinstance(each, EdgeInterceptor) else each.intercept for each in interceptors)
+
+
+class ExecutionScope:
+    """The scope of an execution: state without tasks, which costs a request next to nothing.
+
+    Args:
+        execution: Whose scope.
+        states: What is provided from the beginning.
+        parent: The scope around it; ``None`` for an execution that must not see whose work it came from.
+    """
+
+    __slots__ = ("_scope", "_token")
+
+    def __init__(self, execution: Execution, states: Sequence[State], *, parent: Scope | None = None) -> None:
+        around = None if parent is None else parent.states
+        provided = States((Current(execution=execution), *states), around)
+        self._scope = Scope(execution.name, parent, provided, traced=None)
+
+    def __enter__(self) -> None:
+        self._token = current_scope.set(self._scope)
+
+    def __exit__(self, *_: object) -> None:
+        self._scope.is_open = False
+        current_scope.reset(self._token)
+
+
+def in_order(interceptors: Sequence[AnyInterceptor]) -> tuple[tuple[EdgeInterceptor, ...], tuple[Interceptor, ...]]:
+    """Return the edge interceptors and the others.
+
+    Raises:
+        DeclarationError: An edge interceptor comes after another one.
+    """
+    edge = tuple(each for each in interceptors if isinstance(each, EdgeInterceptor))
+    inner = tuple(each for each in interceptors if not isinstance(each, EdgeInterceptor))
+    if tuple(interceptors) != (*edge, *inner):
+        raise DeclarationError(
+            f"{type(edge[-1]).__name__} surrounds whole executions, so it must come before "
+            f"{type(inner[0]).__name__} and all others that wrap the handler only"
+        )
+    return edge, inner
+
+
+def _provide(provided: object, opener: Opener) -> None:
+    """Add what *opener* has yielded to the current scope, where the next ones find it."""
+    states = provided if isinstance(provided, tuple | list) else (provided,)
+    for state in states:
+        if not isinstance(state, State):
+            raise TypeError(
+                f"{opener.__qualname__} yielded {provided!r}; an interceptor yields a State, several, or None"
+            )
+    require_scope("an interceptor").states.add(states)

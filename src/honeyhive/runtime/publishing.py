@@ -1,0 +1,138 @@
+"""The interceptor behind `use_publisher`: what an execution publishes leaves when it has succeeded, or not at all."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import AbstractAsyncContextManager
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from honeyhive.events import AsyncMessageBus, Message, MessageBus
+from honeyhive.models.state import State
+from honeyhive.runtime.execution import Execution
+from honeyhive.utils.guard import guard
+
+__all__ = ["Outlet", "Publications", "Publisher", "Publishing"]
+
+
+class Publisher:
+    """Takes the messages of one execution.
+
+    Attributes:
+        waiting: What was published so far, in order.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[Message] = []
+
+    async def publish(self, message: Message) -> None:
+        """Have *message* leave when the execution has succeeded.
+
+        Raises:
+            TypeError: It is no `Message`.
+        """
+        if not isinstance(message, Message):
+            raise TypeError(f"publish() takes a Message, not {type(message).__name__}")
+        self.waiting.append(message)
+
+
+class Publications(State):
+    """What `Publishing` puts into the scope."""
+
+    publisher: Publisher
+
+
+class Outlet:
+    """Gives messages to *bus* and never waits for their handlers, between entering and leaving it.
+
+    A bus with a broker takes a message and is done. A bus in memory calls the handlers itself: then they run beside, and
+    what they raise stands on their spans and in the bus's dead letters, as it would with a broker.
+
+    Args:
+        bus: Takes the messages; stays open.
+    """
+
+    def __init__(self, bus: MessageBus) -> None:
+        self._bus = bus
+        self._calls_handlers = isinstance(bus, AsyncMessageBus)
+        self._beside: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._beside = await anyio.create_task_group().__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            await beside.__aexit__(None, None, None)
+
+    async def publish(self, message: Message) -> None:
+        """Give *message* to the bus.
+
+        Raises:
+            RuntimeError: The outlet is not open.
+        """
+        if self._beside is None:
+            raise RuntimeError("nothing can be published before the process is open, or after its end")
+        if self._calls_handlers:
+            self._beside.start_soon(self._call_handlers, message)
+        else:
+            await self._give(message)
+
+    async def _call_handlers(self, message: Message) -> None:
+        with guard(f"handlers of {message.type}", report=_already_told):
+            await self._give(message)
+
+    async def _give(self, message: Message) -> None:
+        published = self._bus.publish(message)
+        if inspect.isawaitable(published):
+            await published
+
+
+class Publishing:
+    """Publishes on *bus*, in order, what an execution has published, when everything inside has succeeded.
+
+    Put it before `SqlSession`: then messages leave after the commit, and none of work that was rolled back. A process
+    that dies between the two loses them; where that must not be, use an outbox.
+
+    Args:
+        bus: Takes the messages.
+    """
+
+    def __init__(self, bus: MessageBus) -> None:
+        self._outlet = Outlet(bus)
+
+    async def __aenter__(self) -> Self:
+        await self._outlet.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._outlet.__aexit__(*error)
+
+    def intercept(self, _: Execution) -> AbstractAsyncContextManager[Publications]:
+        """Collect what is published, and publish it after the handler."""
+        return _Collecting(self._outlet)
+
+
+class _Collecting(AbstractAsyncContextManager[Publications]):
+    """The publisher of one execution: a class and no generator, since every request pays for it."""
+
+    __slots__ = ("_outlet", "_publisher")
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._publisher = Publisher()
+
+    async def __aenter__(self) -> Publications:
+        return Publications(publisher=self._publisher)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            for message in self._publisher.waiting:
+                await self._outlet.publish(message)
+
+
+def _already_told(_: str, error: Exception) -> None:
+    """Leave *error* alone: the bus has put it on the span of the handler and kept the message."""

@@ -1,0 +1,270 @@
+"""Running a service: one process with one or several roles, from its start to its graceful end.
+
+::
+
+    opened -> roles started -> ready -> told to stop -> take nothing new -> let work end -> closed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import anyio
+import anyio.abc
+
+from honeyhive.exceptions import DeclarationError
+from honeyhive.runtime.assembly import Assembly, Process
+from honeyhive.runtime.service import Service
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["ROLES", "Role", "RunOptions", "listen_for", "load_service", "roles_of", "run_service"]
+
+Role: TypeAlias = Literal["http", "worker", "scheduler"]
+"""What a process does for its service."""
+
+ROLES: Final[Sequence[Role]] = ("http", "worker", "scheduler")
+
+_LIVE: Final = "/health/live"
+_READY: Final = "/health/ready"
+
+_logger = logging.getLogger("honeyhive.runtime")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How one process runs a service.
+
+    Attributes:
+        roles: What it does.
+        host: Address to listen on; the service's own setting if ``None``.
+        port: Port to listen on; the service's own setting if ``None``.
+        listener: File descriptor of a socket that listens already, shared by several processes.
+        health_port: Port for the health of a process that serves no HTTP; none if ``None``.
+        supervised: End when standard input ends, because whoever started the process is gone.
+        announce: Told, for each role that is ready, what it is and where.
+    """
+
+    roles: Collection[Role] = ROLES
+    host: str | None = None
+    port: int | None = None
+    listener: int | None = None
+    health_port: int | None = None
+    supervised: bool = False
+    announce: Callable[[str], None] = field(default=_logger.info)
+
+
+@dataclass(slots=True)
+class Health:
+    """Whether a process lives and does its work; an ASGI application that says so.
+
+    ``/health/live`` answers 200 as long as the process runs its event loop, ``/health/ready`` 200 when all roles are at
+    work, and 503 before and when the process is ending.
+
+    Attributes:
+        waiting_for: The roles that are not ready yet.
+        stopping: Set when the process is to end.
+    """
+
+    waiting_for: set[Role]
+    stopping: anyio.Event
+
+    @property
+    def ready(self) -> bool:
+        """Whether all roles are at work."""
+        return not self.waiting_for and not self.stopping.is_set()
+
+    def answering_first(self, app: ASGIApp) -> ASGIApp:
+        """Return *app* with the two paths of health before its own."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            await (self if _is_health(scope) else app)(scope, receive, send)
+
+        return answer
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        """Answer a request."""
+        known = _is_health(scope)
+        status = 404 if not known else 200 if self.ready or scope["path"] == _LIVE else 503
+        body = json.dumps({"ready": self.ready, "waiting_for": sorted(self.waiting_for)}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _is_health(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["path"] in {_LIVE, _READY}
+
+
+def load_service(place: str) -> Service:
+    """Return the service at *place*, ``package.module:name``; modules of the current folder are found.
+
+    Raises:
+        DeclarationError: There is no service at that place.
+    """
+    module_name, colon, name = place.partition(":")
+    if not colon:
+        raise DeclarationError(f"{place!r} names no service; write it as package.module:name")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise DeclarationError(f"there is no module {error.name!r} here; run in the folder that has it") from error
+    found = getattr(module, name, None)
+    if not isinstance(found, Service):
+        raise DeclarationError(f"{place} is no Service but {type(found).__name__}")
+    return found
+
+
+async def run_service(assembly: Assembly, options: RunOptions) -> None:
+    """Run one process of a service until SIGINT or SIGTERM; return when everything is closed.
+
+    Raises:
+        DeclarationError: The service has nothing to do for a role that was asked for.
+        ConfigurationError: It cannot listen where it should.
+        ExceptionGroup: A role has failed; the others were ended gracefully before.
+    """
+    work = {role: _ROLES[role] for role in options.roles}
+    for role, (declared, _) in work.items():
+        if not declared(assembly):
+            raise DeclarationError(f"the service {assembly.service.name!r} declares nothing for a {role} process")
+    stopping = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, stopping)
+        if options.supervised:
+            _stop_with_supervisor(stopping)
+        async with assembly.opened() as process:
+            await _run_roles(process, Health(set(work), stopping), options)
+        tasks.cancel_scope.cancel()
+
+
+def listen_for(service: Service, options: RunOptions) -> AbstractContextManager[socket.socket]:
+    """Open the socket that HTTP is served on.
+
+    Raises:
+        ConfigurationError: Nobody can listen there; the message says why.
+    """
+    from honeyhive.runtime.serving import listen
+
+    host = service.http.host if options.host is None else options.host
+    port = service.http.port if options.port is None else options.port
+    return listen(host, port, options.listener)
+
+
+def roles_of(assembly: Assembly) -> tuple[Role, ...]:
+    """Return the roles that *assembly* declares something for."""
+    return tuple(role for role, (declared, _) in _ROLES.items() if declared(assembly))
+
+
+async def _run_roles(process: Process, health: Health, options: RunOptions) -> None:
+    async with anyio.create_task_group() as roles:
+        for role in tuple(health.waiting_for):
+            roles.start_soon(_run_role, role, process, health, options)
+        if options.health_port is not None:
+            await roles.start(_serve_health, health, options)
+
+
+async def _run_role(role: Role, process: Process, health: Health, options: RunOptions) -> None:
+    _, run = _ROLES[role]
+
+    def ready(where: str = "") -> None:
+        health.waiting_for.discard(role)
+        options.announce(f"{process.assembly.service.name}: {role} is ready{where}")
+
+    try:
+        await run(process, health, options, ready)
+    finally:
+        # A process that has lost one of its roles ends, for its supervisor to start it anew.
+        health.stopping.set()
+
+
+Ready: TypeAlias = Callable[..., None]
+
+
+async def _serve(process: Process, health: Health, options: RunOptions, ready: Ready) -> None:
+    from honeyhive.runtime.http import app_of
+    from honeyhive.runtime.serving import serve_app
+
+    service = process.assembly.service
+    with listen_for(service, options) as listener:
+        at = listener.getsockname()
+        await serve_app(
+            health.answering_first(app_of(process)),
+            listener,
+            health.stopping,
+            drain_s=service.http.drain_s,
+            started=lambda: ready(f" at http://{at[0]}:{at[1]}"),
+        )
+
+
+async def _work(process: Process, health: Health, _: RunOptions, ready: Ready) -> None:
+    from honeyhive.runtime.worker import worker_of
+
+    await (await worker_of(process)).run(health.stopping, ready)
+
+
+async def _keep_time(process: Process, health: Health, _: RunOptions, ready: Ready) -> None:
+    from honeyhive.runtime.scheduler import scheduler_of
+
+    async with scheduler_of(process) as scheduler:
+        ready()
+        await scheduler.run(health.stopping)
+
+
+async def _serve_health(health: Health, options: RunOptions, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    from honeyhive.runtime.serving import listen, serve_app
+
+    with listen(options.host or "127.0.0.1", options.health_port or 0) as listener:
+        await serve_app(health, listener, health.stopping, drain_s=0, started=task_status.started)
+
+
+_ROLES: Final[Mapping[Role, tuple[Callable[[Assembly], Any], Callable[..., Awaitable[None]]]]] = {
+    "http": (lambda assembly: assembly.routes() or assembly.sockets() or assembly.service.http.app, _serve),
+    "worker": (lambda assembly: assembly.subscriptions() or _dispatches(assembly), _work),
+    "scheduler": (lambda assembly: assembly.schedules(), _keep_time),
+}
+
+
+def _dispatches(assembly: Assembly) -> bool:
+    return any(schedule.facts.dispatch for schedule in assembly.schedules())
+
+
+async def _stop_on_signal(stopping: anyio.Event) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            stopping.set()
+
+
+def _stop_with_supervisor(stopping: anyio.Event) -> None:
+    """Set *stopping* when standard input ends: whoever started this process is gone.
+
+    On a thread that nobody waits for: reading a pipe cannot be cancelled.
+    """
+    loop = asyncio.get_running_loop()
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended before
+            loop.call_soon_threadsafe(stopping.set)
+
+    threading.Thread(target=watch, name="honeyhive-supervisor-watch", daemon=True).start()

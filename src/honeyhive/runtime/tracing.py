@@ -1,0 +1,82 @@
+"""The interceptor that gives every execution its span, in the trace and the session it came with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
+from typing import Any, Final
+
+from opentelemetry.trace import SpanKind, get_current_span
+
+from honeyhive.runtime.execution import Execution, ExecutionKind
+from honeyhive.tracer.propagation import with_distributed_trace_context
+from honeyhive.tracer.registry import discover_tracer
+
+__all__ = ["Tracing"]
+
+_KINDS: Final[Mapping[ExecutionKind, SpanKind]] = {
+    "http": SpanKind.SERVER,
+    "websocket": SpanKind.SERVER,
+    "message": SpanKind.CONSUMER,
+    "schedule": SpanKind.INTERNAL,
+}
+_TRAVELLING: Final = frozenset(
+    {"traceparent", "tracestate", "baggage", "session_id", "honeyhive_session_id", "honeyhive.session_id"}
+)
+"""What a carrier brings a trace or a session with."""
+
+
+class Tracing:
+    """Gives every execution a span, under the parent and in the session that its carrier brings.
+
+    An edge interceptor, so that it also sees what no handler does: unknown paths, invalid requests, refused messages.
+    The span carries the facts of the execution, and what the runtime learns on the way, such as route and status. A
+    message has a span already, that of its bus: there the facts are added.
+
+    Args:
+        tracer: Records the spans; the default tracer if not given, and nothing if there is none.
+    """
+
+    def __init__(self, tracer: Any = None) -> None:
+        self._tracer = tracer
+
+    def surround(self, execution: Execution) -> AbstractAsyncContextManager[None]:
+        """Record *execution* as a span."""
+        return _Traced(execution, self._tracer)
+
+
+class _Traced(AbstractAsyncContextManager[None]):
+    """The span of one execution: a class and no generator, since every request pays for it."""
+
+    __slots__ = ("_execution", "_joined", "_span", "_tracer")
+
+    def __init__(self, execution: Execution, tracer: Any) -> None:
+        self._execution = execution
+        self._tracer = tracer
+        self._joined: AbstractContextManager[Any] | None = None
+        self._span: AbstractContextManager[Any] | None = None
+
+    async def __aenter__(self) -> None:
+        execution = self._execution
+        attributes = execution.attributes()
+        attributes["honeyhive_event_type"] = "chain"
+        if execution.kind == "message" and (span := get_current_span()).is_recording():
+            span.set_attributes(attributes)
+            return
+        tracer = discover_tracer(self._tracer)
+        if tracer is None:
+            return
+        if not _TRAVELLING.isdisjoint(execution.carrier):
+            self._joined = with_distributed_trace_context(execution.carrier, tracer)
+            self._joined.__enter__()
+        self._span = tracer.start_span(execution.name, kind=_KINDS[execution.kind], attributes=attributes)
+        self._span.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._span is not None:
+            self._span.__exit__(kind, error, traceback)
+        if self._joined is not None:
+            self._joined.__exit__(None, None, None)

@@ -1,0 +1,231 @@
+"""Interceptors: their order, what they provide, what they see of errors; and the hooks that read it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from honeyhive import State
+from honeyhive.exceptions import DeclarationError, MissingInterceptorError
+from honeyhive.runtime import (
+    Execution,
+    HttpExecution,
+    Service,
+    Tracing,
+    get,
+    hook,
+    intercepted,
+    use_config,
+    use_execution,
+    use_publisher,
+    use_session,
+    use_ws_manager,
+)
+from honeyhive.testing import SpanCapture
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = HttpExecution(name="GET /", method="GET", path="/")
+
+
+class Tenant(State):
+    name: str
+
+
+class Config(State):
+    tenant: str
+
+
+use_tenant = hook(Tenant, "TenantInterceptor")
+
+
+class Logging:
+    """Writes down when it is entered and left, and what it saw."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name = name
+        self.log = log
+
+    @asynccontextmanager
+    async def intercept(self, _: Execution) -> AsyncIterator[None]:
+        self.log.append(f"{self.name} in")
+        try:
+            yield
+        except ValueError as error:
+            self.log.append(f"{self.name} saw {error}")
+            raise
+        finally:
+            self.log.append(f"{self.name} out")
+
+
+class TenantInterceptor:
+    def __init__(self, name: str = "acme") -> None:
+        self.name = name
+
+    @asynccontextmanager
+    async def intercept(self, _: Execution) -> AsyncIterator[Tenant]:
+        yield Tenant(name=self.name)
+
+
+@pytest.mark.acceptance("J29")
+async def test_interceptors_are_entered_in_order_and_left_in_reverse() -> None:
+    log: list[str] = []
+
+    async with intercepted(REQUEST, [Logging("first", log), Logging("second", log)]):
+        log.append("work")
+
+    assert ["first in", "second in", "work", "second out", "first out"] == log
+
+
+@pytest.mark.acceptance("J31")
+async def test_every_interceptor_sees_the_error_and_the_caller_gets_it_untouched() -> None:
+    log: list[str] = []
+    error = ValueError("theirs")
+
+    with pytest.raises(ValueError, match="theirs") as caught:
+        async with intercepted(REQUEST, [Logging("first", log), Logging("second", log)]):
+            raise error
+
+    assert error is caught.value
+    assert ["first in", "second in", "second saw theirs", "second out", "first saw theirs", "first out"] == log
+
+
+async def test_what_was_entered_is_left_when_a_later_interceptor_cannot_be_entered() -> None:
+    log: list[str] = []
+
+    class Failing:
+        @asynccontextmanager
+        async def intercept(self, _: Execution) -> AsyncIterator[None]:
+            raise ValueError("no database")
+            yield
+
+    with pytest.raises(ValueError, match="no database"):
+        async with intercepted(REQUEST, [Logging("first", log), Failing()]):
+            log.append("never")
+
+    assert ["first in", "first saw no database", "first out"] == log
+
+
+@pytest.mark.acceptance("J28")
+async def test_hooks_read_the_execution_they_run_in() -> None:
+    async def names(tenant: str) -> tuple[str, str]:
+        async with intercepted(HttpExecution(name=tenant, method="GET", path="/"), [TenantInterceptor(tenant)]):
+            await asyncio.sleep(0)
+            return use_tenant().name, use_execution().name
+
+    assert await asyncio.gather(names("a"), names("b")) == [("a", "a"), ("b", "b")]
+
+
+async def test_a_later_interceptor_may_use_what_an_earlier_one_provides() -> None:
+    class Greeting(State):
+        text: str
+
+    class Greeter:
+        @asynccontextmanager
+        async def intercept(self, _: Execution) -> AsyncIterator[Greeting]:
+            yield Greeting(text=f"hello {use_tenant().name}")
+
+    async with intercepted(REQUEST, [TenantInterceptor(), Greeter()]):
+        assert hook(Greeting, "Greeter")().text == "hello acme"
+
+
+@pytest.mark.parametrize(
+    "use, words",
+    [
+        (use_tenant, "TenantInterceptor"),
+        (use_execution, "intercepted"),
+        (use_session, "SqlSession"),
+        (use_publisher, "Publishing"),
+        (use_ws_manager, "Sockets"),
+        (lambda: use_config(State), "config=State"),
+    ],
+)
+async def test_a_missing_hook_names_the_interceptor_to_add(use: Any, words: str) -> None:
+    with pytest.raises(MissingInterceptorError, match=words):
+        use()
+
+
+async def test_nothing_is_left_when_the_execution_has_ended() -> None:
+    async with intercepted(REQUEST, [TenantInterceptor()]):
+        pass
+
+    with pytest.raises(MissingInterceptorError):
+        use_tenant()
+
+
+async def test_an_interceptor_that_yields_something_else_is_told_so() -> None:
+    class Wrong:
+        @asynccontextmanager
+        async def intercept(self, _: Execution) -> AsyncIterator[Any]:
+            yield "a text"
+
+    with pytest.raises(TypeError, match=r"Wrong\.intercept yielded 'a text'"):
+        async with intercepted(REQUEST, [Wrong()]):
+            pass
+
+
+async def test_edge_interceptors_come_first() -> None:
+    with pytest.raises(DeclarationError, match=r"Tracing surrounds whole executions.*before TenantInterceptor"):
+        async with intercepted(REQUEST, [TenantInterceptor(), Tracing()]):
+            pass
+
+
+async def test_tracing_records_an_execution_with_its_facts_in_any_program() -> None:
+    with SpanCapture.running() as capture:
+        async with intercepted(REQUEST, [Tracing()]):
+            pass
+
+    span = capture.named("GET /")
+    assert span.attributes["http.request.method"] == "GET"
+    assert span.event_type == "chain"
+
+
+async def test_tracing_without_a_tracer_stays_out_of_the_way() -> None:
+    async with intercepted(REQUEST, [Tracing()]):
+        assert use_execution() is REQUEST
+
+
+async def test_an_interceptor_that_is_a_context_manager_is_opened_with_the_process() -> None:
+    log: list[str] = []
+
+    class Pooled(Logging):
+        async def __aenter__(self) -> None:
+            log.append("pool in")
+
+        async def __aexit__(self, *_: object) -> None:
+            log.append("pool out")
+
+    class Reads:
+        @get("/")
+        async def read(self) -> None:
+            log.append("work")
+
+    assembly = Service("shop", controllers=[Reads], interceptors=[Pooled("each", log)]).build({})
+    async with assembly.opened() as process:
+        await process.run(REQUEST, partial(process.handle, REQUEST, assembly.handlers[0]))
+
+    assert ["pool in", "each in", "work", "each out", "pool out"] == log
+
+
+@pytest.mark.acceptance("J16")
+async def test_interceptors_are_built_from_the_configuration() -> None:
+    def tenants(config: Config) -> TenantInterceptor:
+        return TenantInterceptor(config.tenant)
+
+    class Reads:
+        @get("/")
+        async def read(self) -> str:
+            return use_tenant().name
+
+    found = []
+    for factory in (tenants, lambda config: TenantInterceptor(config.tenant)):
+        assembly = Service("shop", controllers=[Reads], interceptors=[factory], config=Config).build({"TENANT": "acme"})
+        async with assembly.opened() as process:
+            found.append(await process.run(REQUEST, partial(process.handle, REQUEST, assembly.handlers[0])))
+
+    assert ["acme", "acme"] == found
