@@ -20,7 +20,7 @@ from honeyhive.models.state import State
 from honeyhive.scope.current import Scope, current_scope, innermost
 from honeyhive.scope.disposables import Disposable, Resources, checked_disposables
 from honeyhive.scope.outcome import Outcome, details
-from honeyhive.scope.spans import Tracing
+from honeyhive.scope.spans import PATH, Tracing
 from honeyhive.scope.states import States
 from honeyhive.scope.tasks import TASK_POLICIES, TaskOwner, TaskPolicy, current_task
 
@@ -149,6 +149,7 @@ class ScopeBlock:
         if self._span is not None:
             scope.outside = otel_context.get_current()
             scope.span = self._span.__enter__()
+            scope.span.set_attribute(PATH, str(scope))
         self._token: Token[Scope | None] = current_scope.set(scope)
         return scope
 

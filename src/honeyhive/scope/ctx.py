@@ -255,8 +255,7 @@ def _missing(kind: type[State], here: Scope) -> str:
     related = (
         f" (there is {', '.join(found.__name__ for found in provided)}, which is another class)" if provided else ""
     )
-    path = " > ".join(here.path)
-    return f"no scope here provides {kind.__name__}{related}; the scopes are {path}; {_remedy(kind)}"
+    return f"no scope here provides {kind.__name__}{related}; the scopes are {here}; {_remedy(kind)}"
 
 
 def _remedy(kind: type[State]) -> str:

@@ -87,8 +87,11 @@ class Scope:
         view.owner, view.span, view._id = None, self.span, self.id
         return view
 
+    def __str__(self) -> str:
+        return " > ".join(self.path)
+
     def __repr__(self) -> str:
-        return f"Scope({' > '.join(self.path)})"
+        return f"Scope({self})"
 
 
 current_scope: Final[ContextVar[Scope | None]] = ContextVar("honeyhive_scope", default=None)

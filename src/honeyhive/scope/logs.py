@@ -41,13 +41,13 @@ def _record(
     scope: Scope | None,
     span: Span,
 ) -> logging.LogRecord:
-    file, line, function, _ = logger.findCaller(stacklevel=3)
+    file, line, function, _ = logger.findCaller(stacklevel=4)
     details: _Exception | None = None if error is None else (type(error), error, error.__traceback__)
     record = logger.makeRecord(logger.name, level, file, line, message, arguments, details, function)
     context = span.get_span_context()
     # A record factory of the host's may have set some of these already; it knows better then.
     for name, value in (
-        ("scope", " > ".join(scope.path) if scope else ""),
+        ("scope", str(scope) if scope else ""),
         ("scope_id", scope.id if scope else ""),
         ("trace_id", f"{context.trace_id:032x}" if context.is_valid else ""),
         ("span_id", f"{context.span_id:016x}" if context.is_valid else ""),

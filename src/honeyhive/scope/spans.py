@@ -11,14 +11,17 @@ from contextlib import AbstractContextManager
 from contextvars import Token
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 
-__all__ = ["SpanOpener", "Tracing", "use_spans_of"]
+__all__ = ["PATH", "SpanOpener", "Tracing", "use_spans_of"]
+
+PATH: Final = "honeyhive.scope.path"
+"""Attribute: the names from the outermost scope to this one, such as ``app > orders``."""
 
 SpanOpener: TypeAlias = Callable[[str], AbstractContextManager[Span] | None]
 """Makes a span of this name that is current while it is entered; ``None`` where no tracer would record it."""
@@ -27,7 +30,7 @@ SpanOpener: TypeAlias = Callable[[str], AbstractContextManager[Span] | None]
 class _Plug:
     """Where the tracer plugs in."""
 
-    opener: SpanOpener | None = None
+    opener: ClassVar[SpanOpener | None] = None
 
 
 def use_spans_of(opener: SpanOpener) -> None:
@@ -52,8 +55,9 @@ class Tracing:
         """Return the span of a scope, to be entered; ``None`` if it has none."""
         if traced is False:
             return None
-        opener = self.opener or _Plug.opener
-        span = None if opener is None else opener(name)
+        if self.opener is not None:
+            return self.opener(name)
+        span = None if _Plug.opener is None else _Plug.opener(name)
         return _GlobalSpan(name) if span is None and traced else span
 
 

@@ -33,6 +33,7 @@ from honeyhive.tracer.interfaces import (
 )
 from honeyhive.tracer.provider import Tracer, TracerProvider
 from honeyhive.tracer.registry import register_tracer
+from honeyhive.tracer.scopes import serve_scopes
 from honeyhive.tracer.span import Identity
 from honeyhive.utils.guard import guard
 from honeyhive.utils.ids import new_session_id
@@ -102,6 +103,7 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
         self._outbox = self._create_outbox()
         self._finish_setting_up()
         register_tracer(self)
+        serve_scopes()
 
     @classmethod
     def init(

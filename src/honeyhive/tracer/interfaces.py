@@ -10,7 +10,7 @@ name their needs in alphabetical order: then all orders agree.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, SpanKind
 
     from honeyhive.config import Settings
+    from honeyhive.models.state import State
+    from honeyhive.scope import Disposable, ScopeBlock, TaskPolicy
     from honeyhive.tracer.blocks import TracedBlock
     from honeyhive.tracer.export.statistics import FlushResult, Statistics
     from honeyhive.tracer.provider import Tracer
@@ -42,6 +44,7 @@ __all__ = [
     "TracerLifecycleInterface",
     "TracerOperationsInterface",
     "TracerPropagationInterface",
+    "TracerScopeInterface",
     "TracerSessionInterface",
 ]
 
@@ -269,6 +272,38 @@ class TracerSessionInterface(ABC):
 
         Returns:
             Whether it was accepted; it is sent in the background.
+        """
+
+
+class TracerScopeInterface(ABC):
+    """Opens scopes around work."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def scope(
+        self,
+        name: str,
+        /,
+        *states: State,
+        disposables: Collection[Disposable] = (),
+        trace: bool | None = None,
+        tasks: TaskPolicy | None = None,
+    ) -> ScopeBlock:
+        """Return a scope to open, as :func:`honeyhive.scope.ctx.scope` does, with spans of this tracer.
+
+        Inside, a bare ``@trace`` and the scopes that ``ctx.scope`` opens mean this tracer too, once the scope has a span.
+
+        Args:
+            name: What it is called in errors, logs and traces.
+            *states: What it provides, by class.
+            disposables: Resources to open and close with it.
+            trace: Whether it has a span; by default it has, unless the scope around it says otherwise.
+            tasks: What becomes of tasks when the block ends well.
+
+        Raises:
+            TypeError: An argument is of the wrong kind.
+            ValueError: The name is empty, or *tasks* is no policy.
         """
 
 

@@ -8,6 +8,7 @@ from honeyhive.tracer.mixins import (
     TracerLifecycleMixin,
     TracerOperationsMixin,
     TracerPropagationMixin,
+    TracerScopeMixin,
     TracerSessionMixin,
 )
 
@@ -19,6 +20,7 @@ class HoneyHiveTracer(
     TracerContextMixin,
     TracerSessionMixin,
     TracerPropagationMixin,
+    TracerScopeMixin,
     TracerLifecycleMixin,
     HoneyHiveTracerBase,
 ):

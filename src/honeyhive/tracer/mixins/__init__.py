@@ -10,6 +10,7 @@ from honeyhive.tracer.mixins.context import TracerContextMixin
 from honeyhive.tracer.mixins.lifecycle import TracerLifecycleMixin
 from honeyhive.tracer.mixins.operations import TracerOperationsMixin
 from honeyhive.tracer.mixins.propagation import TracerPropagationMixin
+from honeyhive.tracer.mixins.scopes import TracerScopeMixin
 from honeyhive.tracer.mixins.sessions import TracerSessionMixin
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "TracerLifecycleMixin",
     "TracerOperationsMixin",
     "TracerPropagationMixin",
+    "TracerScopeMixin",
     "TracerSessionMixin",
 ]
