@@ -13,6 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from honeyhive.journal import Record
 from honeyhive.server.pages.html import element, fragment
+from honeyhive.server.pages.resilience import resilience
 from honeyhive.server.pages.trace import ROWS_PER_PAGE, trace_content
 from honeyhive.server.pages.values import value
 from honeyhive.server.queries import Queries
@@ -204,3 +205,74 @@ def test_durations_are_said_briefly(nanoseconds: int, words: str) -> None:
 @pytest.mark.parametrize("nanoseconds", [-1, 0, 1, 10**18, 2**62, 2**63 - 1])
 def test_any_moment_can_be_said(nanoseconds: int) -> None:
     assert wording.moment(nanoseconds) or nanoseconds <= 0
+
+
+PREFIX = "honeyhive.resilience."
+
+
+def told(name: str, **attributes: object) -> dict[str, object]:
+    return {"name": PREFIX + name, "attributes": attributes}
+
+
+def test_what_the_helpers_did_is_said_in_words() -> None:
+    sums = {"retry.attempts": 3, "retry.wait_s": 1.5, "cache.hits": 1, "cache.misses": 2, "circuit.refusals": 1}
+    sums |= {"items.done": 9, "items.queue_s": 0.02, "pool.acquired": 4, "pool.queue_s": 0.25, "events": 40}
+    events = [
+        told("retry.attempt_failed", operation="load", attempt=1, wait_s=1.5, reason="OSError: reset"),
+        told("retry.attempt_failed", operation="load", attempt=2, reason="OSError: reset"),
+        told("timeout.expired", operation="ask", limit_s=2.0),
+        told("items.item_failed", operation="work", index=7, reason="ValueError"),
+        told("circuit.changed", circuit="db", old_state="open", new_state="half_open", reason="30 s are over"),
+        told("circuit.refused", circuit="db", retry_after_s=6.0),
+        told("pool.discarded", pool="db", reason="its check failed"),
+    ]
+
+    page = Parsed(resilience({PREFIX + name: amount for name, amount in sums.items()}, events) or "")
+
+    for words in (
+        "3 attempts · paused for 1.5 s",
+        "1 hit · 2 missed",
+        "9 done · the last began after 20 ms",
+        "1 refusal",
+        "4 lent · waited 250 ms",
+        "attempt 1 of load failed with OSError: reset; the next came after 1.5 s",
+        "attempt 2 of load failed with OSError: reset; it was the last",
+        "ask was cut off after 2 s",
+        "item 7 of work failed with ValueError",
+        "circuit db: open → half-open, 30 s are over",
+        "circuit db refused a call; it had to rest for another 6 s",
+        "pool db closed a member: its check failed",
+        "33 further occurrences not shown",
+    ):
+        assert words in page.text
+
+
+def test_the_helpers_words_are_shown_once_and_only_theirs(page_of: Callable[..., Parsed], make_span: MakeSpan) -> None:
+    span = make_span(1, attributes={PREFIX + "cache.hits": 4, "other": 1})
+    span.events.add(name="another's")
+    span.events.add(name=PREFIX + "timeout.expired")
+
+    page = page_of(span)
+
+    assert "4 hits" in page.text
+    assert PREFIX not in page.text
+    assert all(words in page.text for words in ("Events (1)", "another's", "other", "was cut off after ?"))
+
+
+def test_a_span_without_helpers_has_no_such_section(page_of: Callable[..., Parsed], make_span: MakeSpan) -> None:
+    assert "Resilience" not in page_of(make_span(1, attributes={"other": 1})).text
+
+
+@given(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()))
+def test_numbers_that_are_none_are_passed_over(amount: object) -> None:
+    names = ["retry.attempts", "retry.wait_s", "cache.hits", "pool.queue_s", "events", "unknown"]
+    events = [
+        told("timeout.expired", limit_s=amount),
+        told("unknown", amount=amount),
+        {"name": PREFIX, "attributes": amount},
+    ]
+
+    page = Parsed(resilience(dict.fromkeys((PREFIX + name for name in names), amount), events) or "")
+
+    assert page.tags <= TAGS
+    assert "was cut off after" in page.text

@@ -25,6 +25,7 @@ from honeyhive.server.pages.html import (
     summary,
     ul,
 )
+from honeyhive.server.pages.resilience import is_ours, resilience
 from honeyhive.server.pages.values import conversation, is_conversation, value
 from honeyhive.utils import wording
 
@@ -35,7 +36,7 @@ Json = Mapping[str, object]
 ROWS_PER_PAGE: Final = 1_000
 _DEEPEST_INDENT: Final = 24
 _LINE_WIDTH: Final = 1_000
-_OPEN_SECTIONS: Final = frozenset({"Inputs", "Outputs", "Metrics", "Feedback"})
+_OPEN_SECTIONS: Final = frozenset({"Inputs", "Outputs", "Resilience", "Metrics", "Feedback"})
 _BUCKET_TITLES: Final = {
     "metrics": "Metrics",
     "feedback": "Feedback",
@@ -181,10 +182,11 @@ def _about(item: Json, logs: Sequence[Json]) -> Markup:
         div(pre(str(item["error"])), class_="error") if item["error"] is not None else None,
         _said("Inputs", _mapping(content.get("inputs"))),
         _said("Outputs", _mapping(content.get("outputs"))),
-        [_part(title, content.get(name)) for name, title in _BUCKET_TITLES.items()],
+        _resilience(content),
+        [_part(title, _not_shown_above(content.get(name))) for name, title in _BUCKET_TITLES.items()],
         _events(content.get("events"), failed=item["error"] is not None),
         _logs(logs),
-        _part("Attributes", content.get("attributes")),
+        _part("Attributes", _not_shown_above(content.get("attributes"))),
         _part("Links", content.get("links")),
         _part("Resource", content.get("resource")),
         _part("Identity", _identity(item)),
@@ -210,6 +212,17 @@ def _said(title: str, bucket: Json) -> Markup | None:
 _ANSWER_KEYS: Final = frozenset({"role", "text", "content", "tool_calls"})
 
 
+def _resilience(content: Json) -> Markup | None:
+    found = resilience(_mapping(content.get("attributes")), [_mapping(event) for event in _list(content.get("events"))])
+    return None if found is None else _section("Resilience", found)
+
+
+def _not_shown_above(content: object) -> object:
+    if not isinstance(content, Mapping):
+        return content
+    return {name: member for name, member in content.items() if not is_ours(str(name))}
+
+
 def _part(title: str, content: object) -> Markup | None:
     return _section(title, value(content)) if content else None
 
@@ -224,8 +237,10 @@ def _events(events: object, *, failed: bool) -> Markup | None:
     items = [
         li(span(str(event.get("name")), class_="key"), value(_mapping(event.get("attributes"))))
         for event in events
-        if isinstance(event, Mapping)
+        if isinstance(event, Mapping) and not is_ours(str(event.get("name")))
     ]
+    if not items:
+        return None
     return details(summary(f"Events ({len(items)})"), ul(items, class_="events"), open=failed)
 
 
