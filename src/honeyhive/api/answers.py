@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -21,13 +18,13 @@ from honeyhive.exceptions import (
     RateLimitError,
 )
 from honeyhive.models.base import Model
+from honeyhive.resilience.retry_after import retry_after_s
 
 __all__ = ["is_transient", "payload", "read_as"]
 
 M = TypeVar("M", bound=Model)
 
 LONGEST_MESSAGE = 2_000
-LONGEST_RETRY_AFTER_S = 300.0
 
 _ERRORS: Mapping[int, type[APIError]] = {
     400: InvalidRequestError,
@@ -41,20 +38,20 @@ _ERRORS: Mapping[int, type[APIError]] = {
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def payload(operation: str, reply: Reply, now_s: float, secrets: Sequence[str]) -> object:
+def payload(operation: str, reply: Reply, now_ns: int, secrets: Sequence[str]) -> object:
     """Return the JSON of a successful *reply*; ``None`` if it is empty.
 
     Args:
         operation: What was asked, for the message.
         reply: What came back.
-        now_s: The time, in seconds since 1970: ``Retry-After`` may be a date.
+        now_ns: The time, in nanoseconds since 1970: ``Retry-After`` may be a date.
         secrets: Texts to blot out of what the service says.
 
     Raises:
         APIError: The status is no success, or the body is not what a HoneyHive service sends.
     """
     if not 200 <= reply.status < 300:
-        raise _refusal(operation, reply, now_s, secrets)
+        raise _refusal(operation, reply, now_ns, secrets)
     if reply.truncated:
         raise _unreadable(operation, reply, f"more than {len(reply.body):,} bytes; ask for less at once")
     if not reply.body.strip():
@@ -87,7 +84,7 @@ def is_transient(error: APIError) -> bool:
     return isinstance(error, APIConnectionError) or error.status_code in _TRANSIENT
 
 
-def _refusal(operation: str, reply: Reply, now_s: float, secrets: Sequence[str]) -> APIError:
+def _refusal(operation: str, reply: Reply, now_ns: int, secrets: Sequence[str]) -> APIError:
     said = _said(reply, secrets)
     kind = _ERRORS.get(reply.status, APIError)
     text = f"{operation} failed with status {reply.status}"
@@ -100,7 +97,7 @@ def _refusal(operation: str, reply: Reply, now_s: float, secrets: Sequence[str])
         status_code=reply.status,
         server_message=said,
         request_id=_blot(reply.headers.get("x-request-id", ""), secrets) or None,
-        retry_after_s=_retry_after_s(reply.headers.get("retry-after"), now_s),
+        retry_after_s=retry_after_s(reply.headers.get("retry-after"), now_ns=now_ns),
     )
 
 
@@ -125,20 +122,3 @@ def _blot(text: str, secrets: Sequence[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     return text
-
-
-def _retry_after_s(value: str | None, now_s: float) -> float | None:
-    """Read a ``Retry-After`` header, seconds or a date, within 0 and 300 s; ``None`` if it makes no sense."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = when.replace(tzinfo=when.tzinfo or UTC).timestamp() - now_s
-    if math.isnan(seconds):
-        return None
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_S)

@@ -276,7 +276,7 @@ class HoneyHive:
         if self._settings.verbose:
             took_ms = (self._clock.monotonic() - started) * 1000
             _logger.info("%s: %r answered %d in %.0f ms", operation, request, reply.status, took_ms)
-        return payload(operation, reply, self._clock.time_ns() / 1e9, self._settings.secrets())
+        return payload(operation, reply, self._clock.time_ns(), self._settings.secrets())
 
     def _check_usable(self, breaker: CircuitBreaker, operation: str) -> None:
         unusable = [problem.text for problem in self._settings.problems if problem.setting == "server_url"]

@@ -12,12 +12,12 @@ from honeyhive.api.answers import is_transient, payload
 from honeyhive.api.transport import Reply
 from honeyhive.exceptions import APICircuitOpenError, APIConnectionError, APIError, RateLimitError
 
-NOW_S = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
+NOW_NS = 1_790_000_000_000_000_000  # 2026-09-21 14:13:20 UTC
 
 
 def refusal(reply, *secrets):
     with pytest.raises(APIError) as caught:
-        payload("events.list", reply, NOW_S, secrets)
+        payload("events.list", reply, NOW_NS, secrets)
     return caught.value
 
 
@@ -70,7 +70,7 @@ def test_whatever_comes_is_json_or_a_typed_error(body, status):
     reply = Reply(status, {}, body)
 
     with contextlib.suppress(APIError):
-        payload("events.list", reply, NOW_S, ())
+        payload("events.list", reply, NOW_NS, ())
 
 
 @pytest.mark.parametrize(

@@ -20,23 +20,22 @@ Nothing in here sends, waits or counts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Protocol
 
-__all__ = ["Action", "Reply", "Verdict", "judge", "judge_status", "pause_s", "retry_after_s", "unanswered"]
+from honeyhive.resilience.policy import RetryPolicy
+from honeyhive.resilience.retry_after import retry_after_s
+
+__all__ = ["Action", "Reply", "Verdict", "judge", "judge_status", "pause_s", "unanswered"]
 
 _RETRIED = frozenset({408, 425, 429})
 _POISONED = frozenset({400, 422})
 _UNWELCOME = frozenset({401, 403, 407})
 _OTLP_TYPES = frozenset({"", "application/x-protobuf", "application/protobuf", "application/json"})
-_LONGEST_RETRY_AFTER_S = 300.0
-_SHORTEST_RETRY_S, _LONGEST_RETRY_S = 0.5, 30.0
-_SHORTEST_PROBE_S, _LONGEST_PROBE_S = 2.0, 60.0
+_RETRIES = RetryPolicy(max_attempts=None, delay=0.5, backoff_factor=2.0, max_delay=30.0)
+_PROBES = RetryPolicy(max_attempts=None, delay=2.0, backoff_factor=2.0, max_delay=60.0, jitter=0.0)
 
 
 class Action(Enum):
@@ -117,41 +116,12 @@ def pause_s(verdict: Verdict, failures: int, random: Callable[[], float]) -> flo
     Args:
         random: Draws a number from 0 up to 1.
     """
-    doublings = min(failures - 1, 16)
-    if verdict.action is Action.WAIT:
-        pause = min(_LONGEST_PROBE_S, _SHORTEST_PROBE_S * (1 << doublings))
-    else:
-        pause = random() * min(_LONGEST_RETRY_S, _SHORTEST_RETRY_S * (1 << doublings))
+    policy = _PROBES if verdict.action is Action.WAIT else _RETRIES
+    pause = policy.pause(failures, lambda: 1.0 - random())
     if verdict.retry_after_s is None:
         return pause
     # A little later than asked, so that many processes do not come back in the same moment.
     return max(pause, verdict.retry_after_s * (1 + 0.1 * random()))
-
-
-def retry_after_s(value: str | None, *, now_ns: int) -> float | None:
-    """Read a ``Retry-After`` header, seconds or HTTP date, as seconds from 0 to 300; ``None`` for what is neither."""
-    if not value:
-        return None
-    seconds = _seconds(value.strip(), now_ns)
-    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S)
-
-
-def _seconds(value: str, now_ns: int) -> float | None:
-    try:
-        seconds = float(value)
-    except ValueError:
-        return _seconds_until(value, now_ns)
-    return None if math.isnan(seconds) else seconds
-
-
-def _seconds_until(value: str, now_ns: int) -> float | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, IndexError, TypeError):
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return (date - datetime.fromtimestamp(now_ns / 1e9, UTC)).total_seconds()
 
 
 def _content_type(headers: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from honeyhive.exceptions import APITimeoutError
-from honeyhive.tracer.export.rules import Action, Verdict, judge, judge_status, pause_s, retry_after_s, unanswered
+from honeyhive.tracer.export.rules import Action, Verdict, judge, judge_status, pause_s, unanswered
 
 NOON_NS = 1_800_000_000_000_000_000  # Fri, 15 Jan 2027 08:00:00 GMT
 
@@ -69,28 +69,6 @@ def test_rejected_spans_are_read_from_a_partial_success(answer, content_type):
 )
 def test_a_partial_success_that_cannot_be_read_rejects_nothing(answer, body):
     assert judge(answer(200, {"content-type": "application/json"}, body), now_ns=NOON_NS).rejected == 0
-
-
-@pytest.mark.parametrize(
-    "header, seconds",
-    [
-        ("3", 3.0),
-        ("0", 0.0),
-        (" 2.5 ", 2.5),
-        ("-1", 0.0),
-        ("1e9", 300.0),
-        ("inf", 300.0),
-        ("Fri, 15 Jan 2027 08:00:20 GMT", 20.0),
-        ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 300.0),
-        ("soon", None),
-        ("nan", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date_within_bounds(header, seconds):
-    assert retry_after_s(header, now_ns=NOON_NS) == seconds
 
 
 def test_retry_pauses_double_up_to_half_a_minute():
