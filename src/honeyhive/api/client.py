@@ -24,6 +24,7 @@ from honeyhive.api.resources import EventsAPI, SessionsAPI
 from honeyhive.api.service import ClientSettings, Secret, client_settings
 from honeyhive.api.transport import Request, Transport
 from honeyhive.exceptions import APICircuitOpenError, APIConnectionError, APIError, ConfigurationError
+from honeyhive.resilience import facts
 from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.resilience.policy import RetryPolicy
 from honeyhive.utils.clock import Clock, SystemClock
@@ -261,10 +262,12 @@ class HoneyHive:
         while True:
             if self._rate is not None and (wait_s := self._rate.reserve()) > 0:
                 yield Wait(wait_s)
+            number = attempts.number
             try:
                 return (yield from self._attempt(operation, request))
             except APIError as error:
                 pause_s = attempts.pause_after(error) if is_transient(error) else None
+                facts.attempt_failed(operation, number, pause_s, error)
                 if pause_s is None:
                     raise
             yield Wait(pause_s)

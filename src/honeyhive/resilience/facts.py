@@ -13,7 +13,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, get_current_span
 from honeyhive.models.conventions import resilience as names
 from honeyhive.utils.fork import Renewable, renew_after_fork
 
-__all__ = ["add", "is_wanted", "reason_of", "tell"]
+__all__ = ["add", "attempt_failed", "is_wanted", "reason_of", "tell"]
 
 _LONGEST_REASON = 200
 
@@ -60,6 +60,17 @@ def tell(name: str, **facts: str | float | None) -> None:
     span = get_current_span()
     if span.is_recording() and _sums.add(span, names.EVENTS_SEEN, 1) <= names.MOST_EVENTS:
         span.add_event(name, {fact: value for fact, value in facts.items() if value is not None})
+
+
+def attempt_failed(operation: str, number: int, wait_s: float | None, error: Exception) -> None:
+    """Tell that a try has failed; *wait_s* is the pause before the next one, ``None`` if there is none.
+
+    For every loop over `honeyhive.resilience.policy.Attempts`, whoever runs it.
+    """
+    add(names.RETRY_ATTEMPTS)
+    if wait_s is not None:
+        add(names.RETRY_WAIT_S, wait_s)
+    tell(names.RETRY_FAILED, operation=operation, attempt=number, wait_s=wait_s, reason=reason_of(error))
 
 
 def reason_of(error: BaseException) -> str:

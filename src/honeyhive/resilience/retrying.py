@@ -155,9 +155,7 @@ def _tell(operation: object, attempts: Attempts, wait_s: float | None, error: Ex
     """Put a failed attempt on the span and in the log."""
     name = name_of(operation)
     number = attempts.number if wait_s is None else attempts.number - 1
-    facts.add(names.RETRY_ATTEMPTS)
-    facts.add(names.RETRY_WAIT_S, wait_s or 0.0)
-    facts.tell(names.RETRY_FAILED, operation=name, attempt=number, wait_s=wait_s, reason=facts.reason_of(error))
+    facts.attempt_failed(name, number, wait_s, error)
     what_next = "no more will follow" if wait_s is None else f"the next is due in {wait_s:.3g} s"
     _logger.info("%s failed at attempt %d with %s; %s", name, number, type(error).__name__, what_next)
 

@@ -11,6 +11,7 @@ import traceback
 
 import anyio
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from honeyhive.api import HoneyHive
 from honeyhive.exceptions import (
@@ -354,6 +355,19 @@ class TestTryingAgain:
         make_client(retry_config=RetryPolicy(delay=1.0), clock=clock).events.list()
 
         assert clock.slept == [7.0]
+
+    def test_failed_tries_are_told_on_the_current_span(self, server, make_client, clock):
+        server.plan(answering(503), answering(429, retry_after="7"), answering(200, b'{"events":[]}'))
+
+        with TracerProvider().get_tracer("tests").start_as_current_span("work") as span:
+            make_client(retry_config=RetryPolicy(delay=1.0, jitter=0), clock=clock).events.list()
+
+        told = [dict(event.attributes) for event in span.events]
+        assert [(event["operation"], event["attempt"], event["wait_s"]) for event in told] == [
+            ("events.list", 1, 1.0),
+            ("events.list", 2, 7.0),
+        ]
+        assert {event.name for event in span.events} == {"honeyhive.resilience.retry.attempt_failed"}
 
     def test_a_wait_beyond_the_policy_is_not_waited(self, server, make_client, clock):
         server.plan(answering(429, retry_after="3600"))
