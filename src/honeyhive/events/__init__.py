@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.events.adapters.nats import NATSMessageBus
     from honeyhive.events.adapters.redis import RedisMessageBus
     from honeyhive.events.aggregates import Aggregate, AsyncRepository, Repository, fold
     from honeyhive.events.async_projection_engine import AsyncProjectionEngine, catch_up_async
@@ -119,6 +120,7 @@ _HOMES = {
     "Middleware": "buses.subscriptions",
     "Module": "module",
     "MongoDBEventStore": "stores.mongodb",
+    "NATSMessageBus": "adapters.nats",
     "Outcome": "bus",
     "PostgreSQLEventStore": "sql.named",
     "PostgreSQLSnapshotStore": "sql.snapshots",
@@ -220,6 +222,7 @@ __all__ = [
     "Middleware",
     "Module",
     "MongoDBEventStore",
+    "NATSMessageBus",
     "Outcome",
     "PostgreSQLEventStore",
     "PostgreSQLSnapshotStore",

@@ -195,8 +195,8 @@ class BrokerMessageBus(MessageBus):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.drain(), timeout_s)
         if self._listener is not None and self._lanes is not None:
-            await self._listener.aclose()
             await self._lanes.cancel()
+            await self._listener.aclose()
             self._listener = None
         if self._is_open:
             self._is_open = False

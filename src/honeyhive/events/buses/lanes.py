@@ -24,11 +24,14 @@ class Lanes:
     def __init__(self, capacity: int) -> None:
         self._room = asyncio.Semaphore(capacity)
         self._waiting: dict[str, deque[Job]] = {}
+        self._is_cancelled = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def put(self, lane: str, job: Job) -> None:
         """Have *job* run in *lane*; return when there is room for it."""
         await self._room.acquire()
+        if self._is_cancelled:
+            await asyncio.Event().wait()  # until whoever brings it is cancelled, too
         waiting = self._waiting.get(lane)
         if waiting is not None:
             waiting.append(job)
@@ -39,7 +42,8 @@ class Lanes:
         task.add_done_callback(self._tasks.discard)
 
     async def cancel(self) -> None:
-        """Cancel what runs, forget what waits, and return when all has ended."""
+        """Cancel what runs, forget what waits and what still comes, and return when all has ended."""
+        self._is_cancelled = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -8,14 +8,15 @@ after all that was delivered of it is acknowledged, or its holder is dead: so it
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Leases", "Outstanding", "PartitionShare", "unless"]
+from honeyhive.utils.guard import guard
+
+__all__ = ["Leases", "Outstanding", "PartitionShare", "first_of", "unless"]
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ class PartitionShare:
         partitions: How many there are.
         read: Reads one partition until it is revoked, and then returns when all that it delivered is acknowledged.
         interval_s: How often to look whether the share has changed, in seconds.
+        give_back: Called when reading is broken off: what is delivered and not acknowledged will be handed out again.
     """
 
     def __init__(
@@ -92,19 +94,35 @@ class PartitionShare:
         partitions: int,
         read: Callable[[int, asyncio.Event], Coroutine[Any, Any, None]],
         interval_s: float,
+        give_back: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._leases = leases
         self._partitions = partitions
         self._read = read
         self._interval_s = interval_s
+        self._give_back = give_back
+        self._leased: set[int] = set()
         self._held: dict[int, _Held] = {}
+        # Keeps a lease from being renewed while it is released.
+        self._leasing = asyncio.Lock()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Read our share until *stopping* is set and all of it is given back."""
+        """Read our share until *stopping* is set and all of it is given back.
+
+        When it is cancelled, others can go on at once with what was not acknowledged.
+        """
+        try:
+            await self._share(stopping)
+        except asyncio.CancelledError:
+            with guard("give partitions back"):
+                await self._break_off()
+            raise
+
+    async def _share(self, stopping: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
                 await self._adjust(tasks)
-                await _wait_at_most(stopping, self._interval_s)
+                await first_of(stopping, timeout_s=self._interval_s)
             for held in self._held.values():
                 held.revoked.set()
             while working := [held.task for held in self._held.values()]:
@@ -127,20 +145,33 @@ class PartitionShare:
                 break
             if await self._leases.acquire(partition):
                 revoked = asyncio.Event()
+                self._leased.add(partition)
                 self._held[partition] = _Held(tasks.create_task(self._hold(partition, revoked)), revoked)
 
     async def _renew(self) -> None:
         for partition, held in list(self._held.items()):
-            if not await self._leases.renew(partition):
-                # Somebody else may hold it by now: what we still have of it is not ours to acknowledge.
-                held.task.cancel()
+            async with self._leasing:
+                if partition in self._held and not await self._leases.renew(partition):
+                    # Somebody else may hold it by now: what we still have of it is not ours to acknowledge.
+                    self._leased.discard(partition)
+                    held.task.cancel()
 
     async def _hold(self, partition: int, revoked: asyncio.Event) -> None:
         try:
             await self._read(partition, revoked)
-            await self._leases.release(partition)
+            async with self._leasing:
+                del self._held[partition]
+                self._leased.discard(partition)
+                await self._leases.release(partition)
         finally:
             self._held.pop(partition, None)
+
+    async def _break_off(self) -> None:
+        if self._give_back is not None:
+            await self._give_back()
+        while self._leased:
+            await self._leases.release(self._leased.pop())
+        await self._leases.check_out()
 
 
 async def unless(event: asyncio.Event, work: Awaitable[T]) -> T | None:
@@ -158,6 +189,11 @@ async def unless(event: asyncio.Event, work: Awaitable[T]) -> T | None:
             task.exception()  # or asyncio would report as forgotten what is of no use to anybody
 
 
-async def _wait_at_most(event: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+async def first_of(*events: asyncio.Event, timeout_s: float) -> None:
+    """Return when one of *events* is set, or after *timeout_s* seconds."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()

@@ -1,0 +1,413 @@
+"""A bus on NATS JetStream: one stream, a subject for each partition, a durable pull consumer for each group and partition."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Parcel, Topology, new_member
+from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
+from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, first_of
+from honeyhive.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+    from nats.js import JetStreamContext
+    from nats.js.kv import KeyValue
+
+__all__ = ["NATSBroker", "NATSMessageBus"]
+
+_logger = logging.getLogger("honeyhive.events")
+
+_BATCH = 100
+_ANSWER_S = 5.0
+
+
+class NATSMessageBus(BrokerMessageBus):
+    """A bus on NATS 2.9 or newer with JetStream; messages live in a stream until every group has handled them.
+
+    Args:
+        url: Where NATS is: ``nats://[user:password@]host[:port]``, ``tls://``; several separated by commas.
+        name: The stream; buses of the same name reach one another.
+        group: Who shares the work: each message goes to one process of each group.
+        member: The name of this process within the group; made of host, process and chance by default.
+        partitions: How many processes can share the work at most; the same for all buses of that name, for good.
+        lease_s: How long after its last sign of life the work of a process goes to others, in seconds.
+        **options: As for `BrokerMessageBus`.
+
+    Raises:
+        ConfigurationError: A name cannot be used, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str = "honeyhive",
+        group: str = "default",
+        member: str | None = None,
+        partitions: int = 8,
+        lease_s: float = 10.0,
+        **options: Unpack[BusOptions],
+    ) -> None:
+        topology = Topology(name, group, member or new_member(), partitions, lease_s)
+        super().__init__(NATSBroker(url, topology), **options)
+
+
+class NATSBroker(Broker):
+    """JetStream, as one process of a group uses it.
+
+    Args:
+        url: Where NATS is.
+        topology: The stream and the group.
+    """
+
+    system = "nats"
+
+    def __init__(self, url: str, topology: Topology) -> None:
+        from nats import errors
+
+        self.topology = topology
+        self.errors = (errors.Error, OSError, TimeoutError)
+        self._servers = [each.strip() for each in url.split(",")]
+        self._client: Client | None = None
+        self._in_hand: set[_NATSDelivery] = set()
+        self._left_over: list[Msg] = []
+        self._reconnected = asyncio.Event()
+
+    async def connect(self, *, consuming: bool) -> None:
+        import nats
+
+        if self._client is None:
+            async with asyncio.timeout(_ANSWER_S):
+                self._client = await nats.connect(
+                    self._servers,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.1,
+                    connect_timeout=2,
+                    error_cb=_tell,
+                    reconnected_cb=self._note_reconnection,
+                )
+        await self._make_stream()
+        if consuming:
+            await self._make_consumers()
+
+    async def send(self, parcel: Parcel) -> None:
+        headers = {"Nats-Msg-Id": parcel.id, "Content-Type": "application/cloudevents+json"}
+        await self._stream.publish(self._subject(parcel.partition), parcel.body, headers=headers)
+
+    async def consume(self, deliver: Deliver, stopping: asyncio.Event) -> None:
+        leases = await NATSLeases.on(self._stream, self.topology)
+
+        async def read(partition: int, revoked: asyncio.Event) -> None:
+            await self._read(partition, revoked, deliver)
+
+        interval_s = self.topology.lease_s / 4
+        share = PartitionShare(leases, self.topology.partitions, read, interval_s, self._give_back)
+        keeping = asyncio.create_task(self._keep_in_hand())
+        try:
+            await share.run(stopping)
+        finally:
+            keeping.cancel()
+
+    async def bury(self, letter: bytes) -> None:
+        await self._stream.publish(self._graveyard, letter)
+
+    async def letters(self, limit: int) -> Sequence[BuriedLetter]:
+        from nats.js.errors import NotFoundError
+
+        letters: list[BuriedLetter] = []
+        following = 1
+        while len(letters) < limit:
+            try:
+                found = await self._stream.get_msg(self._graveyard, seq=following, subject=self._graveyard, next=True)
+            except NotFoundError:
+                break
+            letters.append(BuriedLetter(found.seq, found.data or b""))
+            following = (found.seq or 0) + 1
+        return letters
+
+    async def discard(self, handle: Any) -> None:
+        await self._stream.delete_msg(self._graveyard, handle)
+
+    async def aclose(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    @property
+    def _connected(self) -> Client:
+        if self._client is None:
+            raise ConnectionError("not connected to NATS")
+        return self._client
+
+    @property
+    def _stream(self) -> JetStreamContext:
+        return self._connected.jetstream(timeout=_ANSWER_S)
+
+    @property
+    def _graveyard(self) -> str:
+        return f"{self.topology.name}-{self.topology.group}-dead"
+
+    def _subject(self, partition: int) -> str:
+        return f"{self.topology.name}.{partition}"
+
+    def _consumer(self, partition: int) -> str:
+        return f"{self.topology.group}-{partition}"
+
+    async def _note_reconnection(self) -> None:
+        self._reconnected.set()
+        self._reconnected = asyncio.Event()
+
+    async def _make_stream(self) -> None:
+        """Make the stream, and see to it that all buses of this name agree on the number of partitions."""
+        from nats.js.api import RetentionPolicy
+        from nats.js.errors import NotFoundError
+
+        name, wanted = self.topology.name, f"{self.topology.partitions} partitions"
+        try:
+            found = (await self._stream.stream_info(name)).config.description
+        except NotFoundError:
+            await self._stream.add_stream(
+                name=name, description=wanted, subjects=[f"{name}.*"], retention=RetentionPolicy.INTEREST
+            )
+            return
+        if found != wanted:
+            raise ConfigurationError(
+                f"the stream {name!r} has {found}, not {wanted}; say partitions=..., or use another name"
+            )
+
+    async def _make_consumers(self) -> None:
+        from nats.js.api import AckPolicy, DeliverPolicy
+
+        await self._stream.add_stream(name=self._graveyard, subjects=[self._graveyard])
+        for partition in range(self.topology.partitions):
+            await self._stream.add_consumer(
+                self.topology.name,
+                durable_name=self._consumer(partition),
+                filter_subject=self._subject(partition),
+                deliver_policy=DeliverPolicy.NEW,
+                ack_policy=AckPolicy.EXPLICIT,
+                # What a dead process has not acknowledged is due again before others can have its lease.
+                ack_wait=self.topology.lease_s / 2,
+                max_ack_pending=10_000,
+            )
+
+    async def _read(self, partition: int, revoked: asyncio.Event, deliver: Deliver) -> None:
+        """Deliver what comes until the partition is *revoked*."""
+        outstanding = Outstanding()
+        patience_s = min(1.0, self.topology.lease_s / 8)
+        pull = _Pull(self._connected, self.topology.name, self._consumer(partition), patience_s)
+        await pull.start()
+        try:
+            while not revoked.is_set():
+                message = await pull.next(revoked, self._reconnected)
+                if message is not None:
+                    outstanding.add()
+                    await deliver(_NATSDelivery(message, outstanding, self._in_hand))
+        finally:
+            self._left_over += await pull.stop()
+        await outstanding.wait_for_none()
+        await self._give_back_what_is_left_over()
+
+    async def _give_back(self) -> None:
+        """Have everything that is not acknowledged handed out again, in order."""
+        self._left_over += [delivery.message for delivery in self._in_hand]
+        self._in_hand.clear()
+        await self._give_back_what_is_left_over()
+
+    async def _give_back_what_is_left_over(self) -> None:
+        messages, self._left_over = self._left_over, []
+        for message in sorted(messages, key=lambda each: each.metadata.sequence.stream):
+            with contextlib.suppress(*unreachable()):
+                await message.nak()
+
+    async def _keep_in_hand(self) -> None:
+        """Say of what is not acknowledged yet that we are still at it."""
+        while True:
+            await asyncio.sleep(self.topology.lease_s / 8)
+            for delivery in list(self._in_hand):
+                await delivery.keep()
+
+
+class _Pull:
+    """Asks a pull consumer for messages, a batch ahead.
+
+    Args:
+        client: The connection.
+        stream: The stream.
+        consumer: The durable consumer.
+        patience_s: How long a request stands, in seconds.
+    """
+
+    def __init__(self, client: Client, stream: str, consumer: str, patience_s: float) -> None:
+        self._client = client
+        self._requests = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._inbox = client.new_inbox()
+        self._patience_s = patience_s
+        self._arrived: deque[Msg] = deque()
+        self._news = asyncio.Event()
+        self._expected = 0
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        """Begin to receive."""
+        self._subscription = await self._client.subscribe(self._inbox, cb=self._receive)
+
+    async def stop(self) -> list[Msg]:
+        """Receive no more; return what has arrived and was not asked for by `next`.
+
+        A request that still stands would have the server shuffle what is handed out again: so its end is awaited.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s * 2):
+                while self._expected > 0:
+                    self._news.clear()
+                    await self._news.wait()
+        if self._subscription is not None:
+            with contextlib.suppress(*unreachable()):
+                await self._subscription.unsubscribe()
+        return list(self._arrived)
+
+    async def next(self, revoked: asyncio.Event, reconnected: asyncio.Event) -> Msg | None:
+        """Return the next message; ``None`` if none came for now, or the partition is *revoked*."""
+        if self._arrived:
+            return self._arrived.popleft()
+        self._news.clear()
+        if self._expected <= 0:
+            await self._ask()
+        await first_of(revoked, reconnected, self._news, timeout_s=self._patience_s * 2)
+        if not self._news.is_set() and not revoked.is_set():
+            self._expected = 0  # a server that restarted has forgotten the request
+        return self._arrived.popleft() if self._arrived else None
+
+    async def _receive(self, message: Msg) -> None:
+        if message.headers and "Status" in message.headers and not message.data:
+            self._expected = 0
+        else:
+            self._expected -= 1
+            self._arrived.append(message)
+        self._news.set()
+
+    async def _ask(self) -> None:
+        request = {"batch": _BATCH, "expires": round(self._patience_s * 1e9)}
+        await self._client.publish(self._requests, json.dumps(request).encode(), reply=self._inbox)
+        self._expected = _BATCH
+
+
+class NATSLeases(Leases):
+    """Who is alive, and who reads which partition, in keys that expire.
+
+    Args:
+        stream: The connection to JetStream.
+        bucket: The keys.
+        topology: The stream and the group.
+    """
+
+    def __init__(self, stream: JetStreamContext, bucket: KeyValue, topology: Topology) -> None:
+        self._stream = stream
+        self._bucket = bucket
+        self._topology = topology
+        self._revisions: dict[int, int] = {}
+
+    @classmethod
+    async def on(cls, stream: JetStreamContext, topology: Topology) -> Self:
+        """Return the leases of a group, with the bucket made if there is none."""
+        bucket = await stream.create_key_value(bucket=_bucket(topology), ttl=topology.lease_s, history=1)
+        return cls(stream, bucket, topology)
+
+    async def check_in(self) -> int:
+        group, name = self._topology.group, _bucket(self._topology)
+        await self._bucket.put(f"{group}.member.{self._topology.member}", b"")
+        found = await self._stream.stream_info(f"KV_{name}", subjects_filter=f"$KV.{name}.{group}.member.*")
+        return len(found.state.subjects or ())
+
+    async def acquire(self, partition: int) -> bool:
+        from nats.js.errors import KeyWrongLastSequenceError
+
+        try:
+            self._revisions[partition] = await self._bucket.create(self._lease(partition), self._holder)
+        except KeyWrongLastSequenceError:
+            return await self._is_still_ours(partition)
+        return True
+
+    async def renew(self, partition: int) -> bool:
+        from nats.js.errors import KeyWrongLastSequenceError
+
+        try:
+            self._revisions[partition] = await self._bucket.update(
+                self._lease(partition), self._holder, last=self._revisions[partition]
+            )
+        except KeyWrongLastSequenceError:
+            return False
+        return True
+
+    async def release(self, partition: int) -> None:
+        await self._bucket.delete(self._lease(partition), last=self._revisions.pop(partition))
+
+    async def check_out(self) -> None:
+        name = _bucket(self._topology)
+        await self._stream.purge_stream(
+            f"KV_{name}", subject=f"$KV.{name}.{self._topology.group}.member.{self._topology.member}"
+        )
+
+    @property
+    def _holder(self) -> bytes:
+        return self._topology.member.encode()
+
+    def _lease(self, partition: int) -> str:
+        return f"{self._topology.group}.lease.{partition}"
+
+    async def _is_still_ours(self, partition: int) -> bool:
+        """Take up again what this process held before it lost the connection."""
+        from nats.js.errors import KeyNotFoundError
+
+        try:
+            entry = await self._bucket.get(self._lease(partition))
+        except KeyNotFoundError:
+            return False
+        self._revisions[partition] = entry.revision or 0
+        return entry.value == self._holder and await self.renew(partition)
+
+
+class _NATSDelivery(Delivery):
+    """A message that was pulled for this group."""
+
+    def __init__(self, message: Msg, outstanding: Outstanding, in_hand: set[_NATSDelivery]) -> None:
+        self.body = message.data
+        self.count = message.metadata.num_delivered or 1
+        self.message = message
+        self._outstanding = outstanding
+        self._in_hand = in_hand
+        in_hand.add(self)
+
+    async def ack(self) -> None:
+        self._in_hand.discard(self)
+        self._outstanding.remove()
+        await self.message.ack()
+
+    async def keep(self) -> None:
+        """Ask for more time."""
+        with contextlib.suppress(*unreachable()):
+            await self.message.in_progress()
+
+
+def _bucket(topology: Topology) -> str:
+    return f"{topology.name}-leases"
+
+
+def unreachable() -> tuple[type[Exception], ...]:
+    from nats.errors import Error
+
+    return (Error, OSError, TimeoutError)
+
+
+async def _tell(error: Exception) -> None:
+    _logger.info("NATS: %s", error)
