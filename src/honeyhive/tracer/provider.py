@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +48,7 @@ from honeyhive.tracer.span import (
     make_span,
     make_unrecorded,
 )
+from honeyhive.utils.fork import call_after_fork
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -72,8 +72,7 @@ _attach: Final = hh_context.attach
 # A generator of our own: random.seed() in the application must not make ids repeat.
 _random: Final = random.Random()  # noqa: S311 -- ids, not secrets
 _bits: Final = _random.getrandbits
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+call_after_fork(_random.seed)
 
 
 class Processors(sdk.SynchronousMultiSpanProcessor):

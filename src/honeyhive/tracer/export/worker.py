@@ -145,10 +145,14 @@ class Worker(Renewable):
                 self._serve_late()
             return
         self.asleep = False
-        if self._start():
+        started = False
+        with guard("start the threads of the export"):
+            started = self._start()
+        if started:
             self._wake.set()
         else:
             self.asleep = True
+            self._keep_here()
 
     def hasten(self) -> None:
         """Have the queues drained without waiting for more to come."""
@@ -224,6 +228,10 @@ class Worker(Renewable):
         return True
 
     def _start_threads(self) -> None:
+        if "uwsgi" in sys.modules:
+            from honeyhive.utils.uwsgi import expect_threads
+
+            expect_threads()
         # What is loaded and opened for the first time takes long enough: nothing is gathered before that.
         self._hurry.set()
         self._start_thread("spool", self._spool)
@@ -327,6 +335,12 @@ class Worker(Renewable):
 
     # -- without threads ------------------------------------------------------------------------
 
+    def _keep_here(self) -> None:
+        """Have the call that ended a span bring it to disk, where it outlives the process until somebody sends it."""
+        with guard("keep a span"), unobserved():
+            for outlet in self.outlets:
+                outlet.drain(wait_s=0.0)
+
     def _work_here(self, event: threading.Event, left_s: float) -> None:
         """Do one turn of every thread's work in this one, or pause until something is due."""
         with unobserved():
@@ -353,7 +367,7 @@ class Worker(Renewable):
         if self._exiting:
             return
         self._exiting = True
-        if self._running or any(outlet.has_spans_queued for outlet in self.outlets):
+        if self._running or any(outlet.has_spans_queued for outlet in self.outlets) or self.statistics().spooled:
             self.flush(self.outlets, _EXIT_MILLIS, give_up=True)
             with self._counter:
                 # A sender may still be busy with what follows from the last answer.
