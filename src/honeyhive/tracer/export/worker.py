@@ -423,11 +423,17 @@ class Worker(Renewable):
         self._late_budget_s -= self._clock.monotonic() - started
 
     def _join_pool_exit(self) -> None:
-        """Be called at the end of a process that ``multiprocessing`` started, which skips ``atexit``."""
+        """Be called at the end of a process of a pool: those of ``multiprocessing`` and Celery skip ``atexit``."""
         process = sys.modules.get("multiprocessing.process")
         util = sys.modules.get("multiprocessing.util")
         if process is not None and util is not None and process.parent_process() is not None:
             util.Finalize(None, self.exit, exitpriority=0)
+        celery = sys.modules.get("celery.signals")
+        if celery is not None:
+            celery.worker_process_shutdown.connect(self._exit_of_celery, weak=False)
+
+    def _exit_of_celery(self, **_news: object) -> None:
+        self.exit()
 
 
 @cache
