@@ -29,8 +29,7 @@
     ├── ServiceError                  a service cannot do what was asked
     │   ├── DeclarationError          a service, provider or controller is declared in a way that cannot work
     │   ├── MissingInterceptorError   a hook was called, and no interceptor provides it (also a LookupError)
-    │   ├── RefusedError              an execution was turned away; ``retry_after_s`` says when to come back
-    │   └── DoneBeforeError           an execution was done before, and has no second effect
+    │   └── RefusedError              an execution was turned away; ``retry_after_s`` says when to come back
     ├── JournalError                  a journal on disk cannot do what was asked
     │   ├── JournalFullError          the byte cap or the disk is reached
     │   ├── JournalUnsafeError        the directory may be read or replaced by others
@@ -64,7 +63,6 @@ __all__ = [
     "ConcurrencyError",
     "ConfigurationError",
     "DeclarationError",
-    "DoneBeforeError",
     "DuplicateEventError",
     "EventStoreError",
     "FrozenStateError",
@@ -388,7 +386,3 @@ class RefusedError(ServiceError):
         super().__init__(message)
         self.status_code = status_code
         self.retry_after_s = retry_after_s
-
-
-class DoneBeforeError(ServiceError):
-    """An execution was done before. The runtime takes it for success."""
