@@ -27,7 +27,7 @@ from honeyhive.scope.block import ScopeBlock, scope_block
 from honeyhive.scope.current import Scope, current_scope, innermost, require_scope
 from honeyhive.scope.disposables import Disposable
 from honeyhive.scope.logs import log
-from honeyhive.scope.spans import Tracing
+from honeyhive.scope.spans import BY_DEFAULT, Tracing
 from honeyhive.scope.tasks import TaskHandle, TaskPolicy
 from honeyhive.utils.missing import MISSING, Missing
 
@@ -79,7 +79,7 @@ def scope(
         TypeError: An argument is of the wrong kind.
         ValueError: The name is empty, or *tasks* is no policy.
     """
-    return scope_block(name, states, disposables, Tracing(trace), tasks)
+    return scope_block(name, states, disposables, BY_DEFAULT if trace is None else Tracing(trace), tasks)
 
 
 def current() -> Scope:
@@ -109,11 +109,11 @@ def state(kind: type[S], /, default: D | Missing = MISSING) -> S | D:
         NoScopeError: No scope is open here.
         TypeError: *kind* is no state class.
     """
-    _require_state_class(kind)
     here = innermost()
     found = None if here is None else here.states.find(kind)
     if found is not None:
         return found
+    _require_state_class(kind)
     if default is not MISSING:
         return default
     if here is None:

@@ -36,21 +36,21 @@ class TaskHandle(Generic[T]):
 
     An error in the task also ends the scope that owns it. Whoever awaits the handle from outside the scope gets the same
     error; inside, the scope is being cancelled by then.
+
+    Attributes:
+        name: The name of the function.
+        is_done: Whether it has ended: with a result, with an error, or cancelled.
     """
 
-    __slots__ = ("_cancel_scope", "_ended", "_error", "_result", "name")
+    __slots__ = ("_cancel_scope", "_ended", "_error", "_result", "is_done", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.is_done = False
         self._cancel_scope = anyio.CancelScope()
-        self._ended = anyio.Event()
+        self._ended: anyio.Event | None = None
         self._result: T | Missing = MISSING
         self._error: BaseException | None = None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether it has ended: with a result, with an error, or cancelled."""
-        return self._ended.is_set()
 
     @property
     def is_cancelled(self) -> bool:
@@ -67,7 +67,9 @@ class TaskHandle(Generic[T]):
         Raises:
             TaskCancelledError: It was cancelled.
         """
-        await self._ended.wait()
+        if not self.is_done:
+            self._ended = self._ended or anyio.Event()
+            await self._ended.wait()
         if self._error is not None:
             raise self._error
         if self._result is MISSING:
@@ -77,8 +79,14 @@ class TaskHandle(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         return self.wait().__await__()
 
-    async def run(self, function: Callable[..., Awaitable[T]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Do the work; for the scope that owns the task."""
+    async def run(
+        self,
+        function: Callable[..., Awaitable[T]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        ended: Callable[[TaskHandle[T]], None],
+    ) -> None:
+        """Do the work, then tell the owner of the task."""
         try:
             with self._cancel_scope:
                 self._result = await function(*args, **kwargs)
@@ -88,7 +96,10 @@ class TaskHandle(Generic[T]):
             self._error = error
             raise
         finally:
-            self._ended.set()
+            self.is_done = True
+            if self._ended is not None:
+                self._ended.set()
+            ended(self)
 
     def __repr__(self) -> str:
         state = "cancelled" if self.is_cancelled else "done" if self.is_done else "running"
@@ -143,16 +154,13 @@ class TaskOwner:
         if self._is_abandoned:
             handle.cancel()
         self._spawned.add(handle)
-        self._group.start_soon(self._run, handle, function, args, kwargs, name=handle.name)
+        self._group.start_soon(handle.run, function, args, kwargs, self._has_ended, name=handle.name)
         return handle
 
-    async def _run(self, handle: TaskHandle[T], *work: Any) -> None:
-        try:
-            await handle.run(*work)
-        finally:
-            self._spawned.discard(handle)
-            if self._waiting is not None and not self._spawned:
-                self._waiting.set()
+    def _has_ended(self, handle: TaskHandle[Any]) -> None:
+        self._spawned.discard(handle)
+        if self._waiting is not None and not self._spawned:
+            self._waiting.set()
 
     async def close(self, outcome: Outcome) -> None:
         """End all tasks as the policy says, or at once if the block ended with an error; add what goes wrong."""
