@@ -12,6 +12,7 @@ Everything here acts on the innermost scope of the current context, in whatever 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
@@ -26,9 +27,10 @@ from honeyhive.models.state import State
 from honeyhive.scope.block import ScopeBlock, scope_block
 from honeyhive.scope.current import Scope, current_scope, innermost, require_scope
 from honeyhive.scope.disposables import Disposable
+from honeyhive.scope.handles import TaskHandle
 from honeyhive.scope.logs import log
 from honeyhive.scope.spans import BY_DEFAULT, Tracing
-from honeyhive.scope.tasks import TaskHandle, TaskPolicy
+from honeyhive.scope.tasks import TaskPolicy
 from honeyhive.utils.missing import MISSING, Missing
 
 __all__ = [
@@ -173,7 +175,8 @@ def spawn(function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwa
         raise ScopeError(
             f"{here!r} owns no tasks here: it has been left, is detached, or was opened without `async with`"
         )
-    return here.owner.spawn(function, args, kwargs)
+    name = getattr(function, "__qualname__", None) or repr(function)
+    return here.owner.spawn(name, functools.partial(function, *args, **kwargs))
 
 
 @contextmanager
