@@ -1,6 +1,6 @@
-"""The same small application three times: bare FastAPI, a service without interceptors, and one with five.
+"""The same small application: bare FastAPI, and services without interceptors, with five plain ones, with five of ours.
 
-python runtime_apps.py bare|empty|five PORT    serves it until killed
+python runtime_apps.py bare|empty|plain|five PORT    serves it until killed
 """
 
 from __future__ import annotations
@@ -71,9 +71,21 @@ def five() -> FastAPI:
     return of_ours([Tracing(tracer), RateLimit(rate=1_000_000), Sockets(), Publishing(AsyncMessageBus()), Tenants()])
 
 
+def plain() -> FastAPI:
+    """Five interceptors that do nothing."""
+    from honeyhive.runtime import Execution
+
+    class Around:
+        @asynccontextmanager
+        async def intercept(self, execution: Execution) -> AsyncIterator[None]:
+            yield
+
+    return of_ours([Around() for _ in range(5)])
+
+
 def main(which: str, port: str) -> None:
     """Serve one of them."""
-    apps = {"bare": bare, "empty": lambda: of_ours([]), "five": five}
+    apps = {"bare": bare, "empty": lambda: of_ours([]), "plain": plain, "five": five}
     uvicorn.run(apps[which](), port=int(port), log_level="warning", access_log=False)
 
 

@@ -29,7 +29,8 @@
     ├── ServiceError                  a service cannot do what was asked
     │   ├── DeclarationError          a service, provider or controller is declared in a way that cannot work
     │   ├── MissingInterceptorError   a hook was called, and no interceptor provides it (also a LookupError)
-    │   └── RefusedError              an execution was turned away; ``retry_after_s`` says when to come back
+    │   ├── RefusedError              an execution was turned away; ``retry_after_s`` says when to come back
+    │   └── DoneBeforeError           an execution was done before, and has no second effect
     ├── JournalError                  a journal on disk cannot do what was asked
     │   ├── JournalFullError          the byte cap or the disk is reached
     │   ├── JournalUnsafeError        the directory may be read or replaced by others
@@ -63,6 +64,7 @@ __all__ = [
     "ConcurrencyError",
     "ConfigurationError",
     "DeclarationError",
+    "DoneBeforeError",
     "DuplicateEventError",
     "EventStoreError",
     "FrozenStateError",
@@ -386,3 +388,7 @@ class RefusedError(ServiceError):
         super().__init__(message)
         self.status_code = status_code
         self.retry_after_s = retry_after_s
+
+
+class DoneBeforeError(ServiceError):
+    """An execution was done before. The runtime takes it for success."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from honeyhive.runtime.interceptors import EdgeInterceptor, Interceptor, intercepted
     from honeyhive.runtime.ledgers import Claim, MemoryTickLedger, RedisTickLedger, SqlTickLedger, TickLedger
     from honeyhive.runtime.limiting import RateLimit
+    from honeyhive.runtime.outbox import Once, OutboxPublishing
     from honeyhive.runtime.providers import Provider, Token
     from honeyhive.runtime.scheduler import Scheduler
     from honeyhive.runtime.service import HttpSettings, SchedulerSettings, Service, WorkerSettings
@@ -50,6 +51,8 @@ _HOMES = {
     "Interceptor": "interceptors",
     "MemoryTickLedger": "ledgers",
     "MessageExecution": "execution",
+    "Once": "outbox",
+    "OutboxPublishing": "outbox",
     "Provider": "providers",
     "Publishing": "publishing",
     "RateLimit": "limiting",
@@ -98,6 +101,8 @@ __all__ = [
     "Interceptor",
     "MemoryTickLedger",
     "MessageExecution",
+    "Once",
+    "OutboxPublishing",
     "Provider",
     "Publishing",
     "RateLimit",

@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio.to_thread
+from opentelemetry.trace import get_current_span
 from pydantic import BaseModel
 
-from honeyhive.exceptions import DeclarationError
+from honeyhive.exceptions import DeclarationError, DoneBeforeError
 from honeyhive.runtime.configuration import read_config
 from honeyhive.runtime.container import Container, Recipe, Recipes
 from honeyhive.runtime.declaring import (
@@ -169,6 +170,15 @@ class Process:
         """Return the value of the process that is provided for the type *kind*, or ``None``."""
         return await self._container.get(Key(kind))
 
+    @property
+    def has_edge(self) -> bool:
+        """Whether there are edge interceptors."""
+        return bool(self._edge)
+
+    def arrive(self, execution: Execution) -> None:
+        """Let *execution*, which knows more, take the place of the one that is running here."""
+        require_scope("an execution").states.add((Current(execution=execution),))
+
     async def run(self, execution: Execution, call: Callable[[], Awaitable[T]]) -> T | None:
         """Return what *call* returns inside the edge interceptors, in a scope that is the execution's own."""
         with ExecutionScope(execution, self._states):
@@ -179,10 +189,12 @@ class Process:
 
         Only within `run`.
         """
-        require_scope("a handler").states.add((Current(execution=execution),))
-        return await call_within(
-            self._around[handler.controller], execution, partial(self._call, handler, args, kwargs)
-        )
+        call = partial(self._call, handler, args, kwargs)
+        try:
+            return await call_within(self._around[handler.controller], execution, call)
+        except DoneBeforeError:
+            get_current_span().add_event("done before")
+            return None
 
     async def _call(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         instance = self._instances.get(handler.controller)

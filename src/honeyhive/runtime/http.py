@@ -13,14 +13,14 @@ import inspect
 import typing
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from opentelemetry import trace as otel_trace
 from opentelemetry.trace import Span, StatusCode
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
@@ -28,7 +28,6 @@ from honeyhive.exceptions import DeclarationError, RefusedError
 from honeyhive.runtime.assembly import AnyHandler, Assembly, Handler, Process
 from honeyhive.runtime.declaring import RouteFacts, SocketFacts
 from honeyhive.runtime.execution import Execution, HttpExecution, WebsocketExecution
-from honeyhive.runtime.hooks import use_execution
 from honeyhive.runtime.service import Service
 
 __all__ = ["app_of", "http_app"]
@@ -102,23 +101,20 @@ class _Running:
         """Return a function that FastAPI takes for the method of *handler*, without its ``self``."""
         route = f"{handler.common.prefix}{handler.facts.path}"
 
-        async def endpoint(**arguments: Any) -> Any:
-            execution = _routed(use_execution(), handler, route)
-            return await self.process.handle(execution, handler, **arguments)
+        async def endpoint(*, honeyhive_connection: HTTPConnection, **arguments: Any) -> Any:
+            process = self.process
+            execution = _execution(honeyhive_connection.scope, route, handler.label)
+            handle = partial(process.handle, execution, handler, **arguments)
+            if not process.has_edge:
+                return await process.run(execution, handle)
+            process.arrive(execution)
+            return await handle()
 
         endpoint.__name__ = handler.method
         endpoint.__qualname__ = handler.label
         endpoint.__doc__ = handler.function.__doc__
         endpoint.__signature__ = _signature(handler)  # type: ignore[attr-defined]  # what inspect.signature looks for
         return endpoint
-
-
-def _routed(execution: Execution, handler: AnyHandler, route: str) -> Execution:
-    """Return *execution*, knowing where it has arrived."""
-    if isinstance(execution, HttpExecution | WebsocketExecution):
-        name = f"{execution.name} {route}"
-        return replace(execution, name=name, route=route, handler=handler.label)
-    return execution
 
 
 def _add_route(app: FastAPI, handler: Handler[RouteFacts], endpoint: Callable[..., Any]) -> None:
@@ -150,19 +146,24 @@ def _in_router(app: FastAPI, handler: AnyHandler) -> Iterator[FastAPI | APIRoute
 
 
 def _signature(handler: AnyHandler) -> inspect.Signature:
-    """Return the method's signature without ``self``, its annotations looked up where the method lives."""
+    """Return the method's signature without ``self``, its annotations looked up where the method lives.
+
+    And with the connection, which FastAPI passes to whoever asks for it.
+    """
     function = handler.function
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except NameError as error:
         raise DeclarationError(f"{handler.label}: the annotation {error.name!r} is not known there") from error
     _, *parameters = inspect.signature(function).parameters.values()
+    keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature(
         [
-            parameter.replace(
-                annotation=hints.get(parameter.name, parameter.annotation), kind=inspect.Parameter.KEYWORD_ONLY
-            )
-            for parameter in parameters
+            inspect.Parameter("honeyhive_connection", keyword, annotation=HTTPConnection),
+            *(
+                parameter.replace(annotation=hints.get(parameter.name, parameter.annotation), kind=keyword)
+                for parameter in parameters
+            ),
         ],
         return_annotation=hints.get("return", inspect.Signature.empty),
     )
@@ -183,7 +184,7 @@ class _Edge:
         self._running = running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in _FACTS:
+        if scope["type"] not in _KINDS or not self._running.process.has_edge:
             await self._app(scope, receive, send)
             return
 
@@ -196,7 +197,7 @@ class _Edge:
                 answering.tell(500)
                 raise
 
-        await self._running.process.run(_FACTS[scope["type"]](scope), answer)
+        await self._running.process.run(_execution(scope), answer)
 
 
 class _Answer:
@@ -229,22 +230,29 @@ _FIRST_WORDS: Final = frozenset(
 )
 
 
-def _request(scope: Scope) -> Execution:
+_KINDS: Final = frozenset({"http", "websocket"})
+
+
+def _execution(scope: Scope, route: str | None = None, handler: str = "") -> Execution:
+    """Return the facts of a request or a connection; with *route* and *handler* when it has arrived there."""
+    client = scope.get("client")
+    address = client[0] if client else ""
+    if scope["type"] == "websocket":
+        name = "WEBSOCKET" if route is None else f"WEBSOCKET {route}"
+        return WebsocketExecution(
+            name=name, path=scope["path"], carrier=_headers(scope), client=address, route=route, handler=handler
+        )
     method = scope["method"]
-    return HttpExecution(name=method, method=method, path=scope["path"], carrier=_headers(scope), client=_client(scope))
-
-
-def _connection(scope: Scope) -> Execution:
-    return WebsocketExecution(name="WEBSOCKET", path=scope["path"], carrier=_headers(scope), client=_client(scope))
+    return HttpExecution(
+        name=method if route is None else f"{method} {route}",
+        method=method,
+        path=scope["path"],
+        carrier=_headers(scope),
+        client=address,
+        route=route,
+        handler=handler,
+    )
 
 
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-def _client(scope: Scope) -> str:
-    client = scope.get("client")
-    return client[0] if client else ""
-
-
-_FACTS: Final[Mapping[str, Callable[[Scope], Execution]]] = {"http": _request, "websocket": _connection}

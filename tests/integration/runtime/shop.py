@@ -9,7 +9,8 @@ import os
 from collections.abc import AsyncIterator
 
 from pydantic import BaseModel
-from sqlalchemy import JSON, func, select, update
+from sqlalchemy import JSON, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.websockets import WebSocket
@@ -18,7 +19,8 @@ from honeyhive import HoneyHiveTracer, trace
 from honeyhive.events import Event, MessageBus
 from honeyhive.runtime import (
     HttpSettings,
-    Publishing,
+    Once,
+    OutboxPublishing,
     RedisRelay,
     SchedulerSettings,
     Service,
@@ -77,8 +79,9 @@ class Shop:
     async def place(self, name: str) -> int:
         carrier: dict[str, str] = {}
         tracer.inject_context(carrier)
-        use_session().add(Order(name=name, trace=carrier))
-        await use_publisher().publish(OrderPlaced(order=name))
+        placed = insert(Order).values(name=name, trace=carrier, packed=0, billed=0).on_conflict_do_nothing()
+        if (await use_session().execute(placed)).rowcount:
+            await use_publisher().publish(OrderPlaced(order=name))
         return os.getpid()
 
     @get("/orders")
@@ -91,7 +94,7 @@ class Shop:
         await use_session().execute(update(Order).where(Order.name == message.order).values(packed=Order.packed + 1))
         await use_ws_manager().broadcast(f"{message.order} packed by {os.getpid()}")
 
-    @every("* * * * * *")
+    @every("* * * * * *", missed="all")
     async def bill(self) -> None:
         use_session().add(Tick(id=use_execution().id, runs=1))
         due = select(Order).where(Order.packed > 0, Order.billed == 0).with_for_update(skip_locked=True)
@@ -100,8 +103,8 @@ class Shop:
                 send_bill(order)
 
     @get("/ticks")
-    async def ticks(self) -> int:
-        return await use_session().scalar(select(func.count()).select_from(Tick)) or 0
+    async def ticks(self) -> list[str]:
+        return list(await use_session().scalars(select(Tick.id).order_by(Tick.id)))
 
     @websocket("/live")
     async def live(self, socket: WebSocket) -> None:
@@ -144,12 +147,20 @@ def sessions(engine: AsyncEngine) -> SqlSession:
     return SqlSession(engine)
 
 
+def once(engine: AsyncEngine) -> Once:
+    return Once(engine)
+
+
+def publishing(bus: MessageBus, engine: AsyncEngine, ledger: TickLedger) -> OutboxPublishing:
+    return OutboxPublishing(bus, engine, ledger)
+
+
 tracer = HoneyHiveTracer(project="shop")
 service = Service(
     "shop",
     providers=[database, bus, ledger],
     controllers=[Shop],
-    interceptors=[Tracing(tracer), sockets, Publishing, sessions],
+    interceptors=[Tracing(tracer), sockets, sessions, once, publishing],
     config=Config,
     http=HttpSettings(port=0),
     scheduler=SchedulerSettings(lease_s=3),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -15,13 +20,18 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from websockets.sync.client import connect
 
 from engines import Engine
-from services import RunProcess, Start
+from services import CLOCK, RunProcess, Start
 
 Eventually = Callable[..., Any]
 
+ROLES = ("http", "worker", "scheduler")
+KILLING_S = float(os.environ.get("KILLING_SECONDS", "10"))
+"""How long processes are killed at random; KILLING_SECONDS=60 for the whole minute."""
+
 
 TABLES = [
-    "DROP TABLE IF EXISTS orders, ticks",
+    "DROP SCHEMA public CASCADE",
+    "CREATE SCHEMA public",
     "CREATE TABLE orders (name text PRIMARY KEY, trace json NOT NULL, packed int NOT NULL, billed int NOT NULL)",
     "CREATE TABLE ticks (id text PRIMARY KEY, runs int NOT NULL)",
 ]
@@ -52,8 +62,7 @@ def environ(redis_server: Engine, postgres_server: Engine, collector: Any, tmp_p
 @pytest.fixture
 def processes(start: Start, environ: dict[str, str]) -> dict[str, RunProcess]:
     """One process for each role."""
-    roles = ("http", "worker", "scheduler")
-    started = {role: start("shop:service", role, **environ) for role in roles}
+    started = {role: start("shop:service", role, **environ) for role in ROLES}
     for role, process in started.items():
         process.wait_for(f"{role} is ready", longest_s=60)
     return started
@@ -78,6 +87,61 @@ def spans(collector: Any) -> list[Any]:
     return [span for exchange in tuple(collector.exchanges) for span in exchange.spans]
 
 
+@pytest.mark.fault
+@pytest.mark.timeout(max(180, KILLING_S * 4))
+def test_killing_processes_at_random_loses_nothing_and_doubles_nothing(
+    start: Start, environ: dict[str, str], eventually: Eventually
+) -> None:
+    """Two of each; every order is packed once and billed once, and every second has its one tick."""
+    running = {(role, number): start("shop:service", role, **environ) for role in ROLES for number in (1, 2)}
+    for (role, _), process in running.items():
+        process.wait_for(f"{role} is ready", longest_s=60)
+    random = Random(7)
+    orders = Orders()
+    deadline = CLOCK.monotonic() + KILLING_S
+
+    while CLOCK.monotonic() < deadline:
+        alive = [running["http", number].address() for number in (1, 2)]
+        for _ in range(20):
+            orders.place(random.choice(alive))
+        place = random.choice(list(running))
+        running[place].stop(signal.SIGKILL)
+        running[place] = start("shop:service", place[0], **environ)
+        running[place].wait_for(f"{place[0]} is ready", longest_s=60)
+
+    address = running["http", 1].address()
+    placed = eventually(lambda: orders.place_what_is_left(address), 30)
+    eventually(lambda: {tuple(row[1:]) for row in httpx.get(f"{address}/orders").json()} == {(1, 1)}, 60)
+    assert placed == {row[0] for row in httpx.get(f"{address}/orders").json()}
+    ticks = [datetime.fromisoformat(tick.partition("@")[2]) for tick in httpx.get(f"{address}/ticks").json()]
+    assert {1} == {round((later - tick).total_seconds()) for tick, later in pairwise(ticks[:-10])}
+
+
+class Orders:
+    """A client that asks again until it has an answer."""
+
+    def __init__(self) -> None:
+        self.placed: set[str] = set()
+        self.unsure: set[str] = set()
+
+    def place(self, address: str) -> None:
+        name = f"order-{len(self.placed) + len(self.unsure):05}"
+        try:
+            httpx.post(f"{address}/orders/{name}", timeout=5).raise_for_status()
+        except httpx.HTTPError:
+            self.unsure.add(name)
+        else:
+            self.placed.add(name)
+
+    def place_what_is_left(self, address: str) -> set[str]:
+        """Place again what had no answer; return all that was placed, nothing as long as an answer is missing."""
+        for name in tuple(self.unsure):
+            if httpx.post(f"{address}/orders/{name}", timeout=5).is_success:
+                self.unsure.remove(name)
+                self.placed.add(name)
+        return set() if self.unsure else self.placed
+
+
 @pytest.mark.acceptance("J19")
 def test_what_a_worker_broadcasts_reaches_the_clients_of_every_http_process(
     processes: dict[str, RunProcess], start: Start, environ: dict[str, str]
@@ -100,7 +164,7 @@ def test_ticks_run_once_among_several_schedulers(
     other.wait_for("scheduler is ready")
     address = processes["http"].address()
 
-    before = httpx.get(f"{address}/ticks").json()
-    eventually(lambda: httpx.get(f"{address}/ticks").json() >= before + 4, 30)
+    before = len(httpx.get(f"{address}/ticks").json())
+    eventually(lambda: len(httpx.get(f"{address}/ticks").json()) >= before + 4, 30)
 
     assert "failed" not in processes["scheduler"].output + other.output
