@@ -19,7 +19,16 @@ import anyio
 from anyio.abc import TaskGroup
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from honeyhive.events import AsyncProjector, AsyncRelay, Message, MessageBus, SQLCheckpoints, SQLInbox, SQLOutbox
+from honeyhive.events import (
+    AsyncProjector,
+    AsyncRelay,
+    Message,
+    MessageBus,
+    RecordedEvent,
+    SQLCheckpoints,
+    SQLInbox,
+    SQLOutbox,
+)
 from honeyhive.events.sql.database import Database
 from honeyhive.events.sql.tables import Tables
 from honeyhive.exceptions import DoneBeforeError
@@ -63,8 +72,8 @@ class OutboxPublishing:
         poll_s: float = 0.1,
     ) -> None:
         self._database = Database(engine, Tables(prefix))
-        self._outbox = SQLOutbox(self._database)
-        self._checkpoints = SQLCheckpoints(self._database)
+        self._outbox = _WholeOutbox(self._database)
+        self._checkpoints = _WholeCheckpoints(self._database)
         self._bus = bus
         self._ledger = ledger
         self._session = session
@@ -121,6 +130,26 @@ class OutboxPublishing:
             await anyio.sleep(_LEASE_S / 4)
             kept = await ledger.renew(claim, _LEASE_S)
         relaying.cancel()
+
+
+class _WholeOutbox(SQLOutbox):
+    """An outbox whose reading is not cancelled in its middle: that would leave a connection behind in a transaction."""
+
+    async def read(self, after: int | None) -> list[RecordedEvent]:
+        with anyio.CancelScope(shield=True):
+            return await super().read(after)
+
+
+class _WholeCheckpoints(SQLCheckpoints):
+    """Positions whose saving is not cancelled in its middle."""
+
+    async def load(self, name: str) -> int | None:
+        with anyio.CancelScope(shield=True):
+            return await super().load(name)
+
+    async def save(self, name: str, position: int | None) -> object:
+        with anyio.CancelScope(shield=True):
+            return await super().save(name, position)
 
 
 class _Committing(AbstractAsyncContextManager[Publications]):
