@@ -137,7 +137,8 @@ class _WholeOutbox(SQLOutbox):
 
     async def read(self, after: int | None) -> list[RecordedEvent]:
         with anyio.CancelScope(shield=True):
-            return await super().read(after)
+            found = await super().read(after)
+        return found
 
 
 class _WholeCheckpoints(SQLCheckpoints):
@@ -145,11 +146,13 @@ class _WholeCheckpoints(SQLCheckpoints):
 
     async def load(self, name: str) -> int | None:
         with anyio.CancelScope(shield=True):
-            return await super().load(name)
+            position = await super().load(name)
+        return position
 
     async def save(self, name: str, position: int | None) -> object:
         with anyio.CancelScope(shield=True):
-            return await super().save(name, position)
+            await super().save(name, position)
+        return None
 
 
 class _Committing(AbstractAsyncContextManager[Publications]):
