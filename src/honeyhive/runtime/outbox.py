@@ -10,10 +10,10 @@ that it was done are one transaction: a process may die at any moment, and a mes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -39,6 +39,8 @@ from honeyhive.runtime.publishing import Publications, Publisher
 from honeyhive.utils.guard import guard
 
 __all__ = ["Once", "OutboxPublishing"]
+
+T = TypeVar("T")
 
 _LEASE_S: Final = 10.0
 _ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -136,23 +138,25 @@ class _WholeOutbox(SQLOutbox):
     """An outbox whose reading is not cancelled in its middle: that would leave a connection behind in a transaction."""
 
     async def read(self, after: int | None) -> list[RecordedEvent]:
-        with anyio.CancelScope(shield=True):
-            found = await super().read(after)
-        return found
+        return await _whole(super().read(after))
 
 
 class _WholeCheckpoints(SQLCheckpoints):
     """Positions whose saving is not cancelled in its middle."""
 
     async def load(self, name: str) -> int | None:
-        with anyio.CancelScope(shield=True):
-            position = await super().load(name)
-        return position
+        return await _whole(super().load(name))
 
     async def save(self, name: str, position: int | None) -> object:
-        with anyio.CancelScope(shield=True):
-            await super().save(name, position)
-        return None
+        return await _whole(super().save(name, position))
+
+
+async def _whole(step: Awaitable[T]) -> T:
+    """Wait for *step*, and be cancelled only after it."""
+    ends: list[T] = []
+    with anyio.CancelScope(shield=True):
+        ends.append(await step)
+    return ends[0]
 
 
 class _Committing(AbstractAsyncContextManager[Publications]):
