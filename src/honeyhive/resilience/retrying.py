@@ -180,19 +180,27 @@ class _Loops:
         try:
             return await awaitable
         except Exception as error:
-            if _pause_after(error, attempts, awaitable) is None:
+            is_final = attempts.pause_after(error) is None
+            _tell(awaitable, 1, None, error)
+            if is_final:
                 raise
             raise _spent(awaitable) from error
 
 
 def _pause_after(error: Exception, attempts: Attempts, operation: object) -> float | None:
-    """Return the pause before the next attempt, ``None`` if there is none; put the failed one on the span and the log."""
-    name, number = name_of(operation), attempts.number
+    """Return the pause before the next attempt, ``None`` if there is none, and tell of the failed one."""
+    number = attempts.number
     wait_s = attempts.pause_after(error)
+    _tell(operation, number, wait_s, error)
+    return wait_s
+
+
+def _tell(operation: object, number: int, wait_s: float | None, error: Exception) -> None:
+    """Put a failed attempt on the span and in the log."""
+    name = name_of(operation)
     facts.attempt_failed(name, number, wait_s, error)
     what_next = "no more will follow" if wait_s is None else f"the next is due in {wait_s:.3g} s"
     _logger.info("%s failed at attempt %d with %s; %s", name, number, type(error).__name__, what_next)
-    return wait_s
 
 
 async def _sleep(seconds: float) -> None:
