@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from honeyhive.scope.block import ScopeBlock
     from honeyhive.scope.current import Scope
     from honeyhive.scope.disposables import Disposable
-    from honeyhive.scope.handles import TaskHandle
-    from honeyhive.scope.tasks import TaskPolicy
+    from honeyhive.scope.tasks import TaskHandle, TaskPolicy
 
 __all__ = ["Disposable", "Scope", "ScopeBlock", "TaskHandle", "TaskPolicy", "ctx"]
 
@@ -23,7 +22,7 @@ _HOMES = {
     "Disposable": "disposables",
     "Scope": "current",
     "ScopeBlock": "block",
-    "TaskHandle": "handles",
+    "TaskHandle": "tasks",
     "TaskPolicy": "tasks",
 }
 

@@ -106,7 +106,7 @@ def enrichment(
 
 
 def _error_text(error: object) -> AttributeValue:
-    from honeyhive.tracer.span import error_message
+    from honeyhive.tracer.errors import error_message
 
     return error_message(error) if isinstance(error, BaseException) else as_text(error)
 

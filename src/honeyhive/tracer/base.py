@@ -22,6 +22,8 @@ from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioB
 
 from honeyhive.tracer.attributes import identity_statics
 from honeyhive.tracer.components import Components, NoOutbox
+from honeyhive.tracer.core import Tracer
+from honeyhive.tracer.identity import Identity
 from honeyhive.tracer.interfaces import (
     NeedsCore,
     NeedsIdentity,
@@ -31,10 +33,9 @@ from honeyhive.tracer.interfaces import (
     NeedsSpanProcessor,
     Outbox,
 )
-from honeyhive.tracer.provider import Tracer, TracerProvider
+from honeyhive.tracer.provider import TracerProvider
 from honeyhive.tracer.registry import register_tracer
 from honeyhive.tracer.scopes import serve_scopes
-from honeyhive.tracer.span import Identity
 from honeyhive.utils.guard import guard
 from honeyhive.utils.ids import new_session_id
 
@@ -93,7 +94,7 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
         self._identity = _identity_of(chosen)
         self._provider = self._create_provider()
         self._core: Tracer = self._provider.get_tracer("honeyhive", _version())
-        self._identity.core = self._core
+        self._identity.start_through(self._core)
         self._identity.bind(self)
         self._span_processor = self._create_span_processor()
         if self._span_processor is not None:

@@ -8,14 +8,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry import trace as otel_trace
-from opentelemetry.context import get_current
 
 from honeyhive.tracer.attributes import flatten
-from honeyhive.tracer.span import ENTERABLE, Span
-from honeyhive.tracer.wrapping import TraceOptions, decorate
+from honeyhive.tracer.calls import TraceOptions
+from honeyhive.tracer.entering import ENTERABLE
+from honeyhive.tracer.span import Span
+from honeyhive.tracer.wrapping import decorate
 
 if TYPE_CHECKING:
-    from honeyhive.tracer.span import Identity, UnrecordedSpan
+    from honeyhive.tracer.identity import Identity
+    from honeyhive.tracer.unrecorded import UnrecordedSpan
 
 __all__ = ["Enrichment", "TracedBlock"]
 
@@ -42,11 +44,8 @@ class TracedBlock:
         return decorate(function, named, self._identity)  # type: ignore[no-any-return]
 
     def __enter__(self) -> Span | UnrecordedSpan:
-        site = self._options.site(self._options.event_name or "trace")
-        core, context = self._identity.core, get_current()
-        span = core.prepare(site, context, self._options.kind)
+        span = self._identity.core.start_at(self._options.site(self._options.event_name or "trace"), self._options.kind)
         if type(span) is Span:
-            core.begin(span, context)
             flat: dict[str, Any] = {}
             for key, value in self._attributes.items():
                 flatten(key, value, flat)

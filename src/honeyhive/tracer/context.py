@@ -29,7 +29,7 @@ from opentelemetry.context.context import Context
 if TYPE_CHECKING:
     from contextvars import Token
 
-    from honeyhive.tracer.span import Identity
+    from honeyhive.tracer.identity import Identity
 
 __all__ = [
     "BAGGAGE_KEY",
@@ -44,6 +44,7 @@ __all__ = [
     "current_session_of",
     "current_variable",
     "detach",
+    "reset",
     "session_of",
     "with_baggage",
     "with_session",
@@ -84,6 +85,12 @@ attach: Final[Callable[[Context], Token[Context]]] = (
 """Make a context the current one; hand the token to :func:`detach`."""
 
 
+reset: Final[Callable[[Token[Context]], None]] = (
+    otel_context.detach if current_variable is None else current_variable.reset
+)
+"""Do what :func:`detach` does, but raise ``ValueError`` where that cannot be."""
+
+
 def detach(token: Token[Context]) -> bool:
     """Return to the context before *token*; false if that cannot be, as after a change of task.
 
@@ -91,10 +98,7 @@ def detach(token: Token[Context]) -> bool:
     opened in. Its context is gone with its task then, so there is nothing to mend.
     """
     try:
-        if current_variable is not None:
-            current_variable.reset(token)
-        else:
-            otel_context.detach(token)
+        reset(token)
     except ValueError:
         return False
     return True

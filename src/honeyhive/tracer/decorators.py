@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
 from honeyhive.tracer.attributes import NAMESPACES
 from honeyhive.tracer.blocks import Enrichment
+from honeyhive.tracer.calls import TraceOptions
 from honeyhive.tracer.enrichment import enrich_current_span
+from honeyhive.tracer.identity import Identity
 from honeyhive.tracer.registry import discover_tracer, get_all_tracers, get_default_tracer
-from honeyhive.tracer.span import Identity, Span, UnrecordedSpan
-from honeyhive.tracer.wrapping import TraceOptions, decorate
+from honeyhive.tracer.span import Span
+from honeyhive.tracer.unrecorded import UnrecordedSpan
+from honeyhive.tracer.wrapping import decorate
 
 if TYPE_CHECKING:
     from honeyhive.models import EventType

@@ -10,12 +10,13 @@ from opentelemetry import trace as otel_trace
 
 from honeyhive.tracer.attributes import NAMESPACES, enrichment
 from honeyhive.tracer.context import SPAN_KEY, current
-from honeyhive.tracer.span import Span, UnrecordedSpan
+from honeyhive.tracer.span import Span
+from honeyhive.tracer.unrecorded import UnrecordedSpan
 from honeyhive.utils.guard import guard
 
 if TYPE_CHECKING:
+    from honeyhive.tracer.identity import Identity
     from honeyhive.tracer.interfaces import Outbox
-    from honeyhive.tracer.span import Identity
 
 __all__ = ["enrich_current_span"]
 

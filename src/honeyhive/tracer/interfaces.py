@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from honeyhive.models.state import State
     from honeyhive.scope import Disposable, ScopeBlock, TaskPolicy
     from honeyhive.tracer.blocks import TracedBlock
+    from honeyhive.tracer.core import Tracer
     from honeyhive.tracer.export.statistics import FlushResult, Statistics
-    from honeyhive.tracer.provider import Tracer
-    from honeyhive.tracer.span import Identity, Span, UnrecordedSpan
+    from honeyhive.tracer.identity import Identity
+    from honeyhive.tracer.span import Span
+    from honeyhive.tracer.unrecorded import UnrecordedSpan
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")

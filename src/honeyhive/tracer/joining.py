@@ -11,8 +11,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.tracer import context as hh_context
+from honeyhive.tracer.identity import identity_attributes
 from honeyhive.tracer.registry import discover_tracer
-from honeyhive.tracer.span import Span, identity_attributes
+from honeyhive.tracer.span import Span
 from honeyhive.utils.guard import guard
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from opentelemetry.trace import SpanContext, get_current_span
 
 from honeyhive.models.wire import RecordKind
 from honeyhive.tracer import context as hh_context
+from honeyhive.tracer.errors import error_message, error_name
 from honeyhive.tracer.export.intake import is_export_thread
 from honeyhive.tracer.export.logs import LogEntry, encode_logs
+from honeyhive.tracer.identity import Identity
 from honeyhive.tracer.registry import identity_for
-from honeyhive.tracer.span import Identity, error_message, error_name
 from honeyhive.utils.capture import capture
 from honeyhive.utils.fork import Renewable, renew_after_fork
 from honeyhive.utils.guard import guard

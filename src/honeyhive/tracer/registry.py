@@ -16,7 +16,9 @@ from opentelemetry import baggage as otel_baggage
 from opentelemetry import context as otel_context
 
 from honeyhive.tracer.context import SPAN_KEY, TRACER_KEY
-from honeyhive.tracer.span import Identity, Span, UnrecordedSpan
+from honeyhive.tracer.identity import Identity
+from honeyhive.tracer.span import Span
+from honeyhive.tracer.unrecorded import UnrecordedSpan
 
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context

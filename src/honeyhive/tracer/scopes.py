@@ -6,16 +6,18 @@ import functools
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import get_current
-from opentelemetry.trace import SpanKind
 
 from honeyhive.scope.spans import use_spans_of
+from honeyhive.tracer.calls import TraceOptions
+from honeyhive.tracer.entering import ENTERABLE
+from honeyhive.tracer.identity import CallSite
 from honeyhive.tracer.registry import identity_for
-from honeyhive.tracer.span import ENTERABLE, CallSite, Span
-from honeyhive.tracer.wrapping import TraceOptions
 from honeyhive.utils.guard import guard
 
 if TYPE_CHECKING:
-    from honeyhive.tracer.span import Identity, UnrecordedSpan
+    from honeyhive.tracer.identity import Identity
+    from honeyhive.tracer.span import Span
+    from honeyhive.tracer.unrecorded import UnrecordedSpan
 
 __all__ = ["scope_span", "scope_span_of", "serve_scopes"]
 
@@ -35,10 +37,7 @@ def scope_span_of(identity: Identity, name: str) -> Span | UnrecordedSpan | None
     """Return a span of the tracer of *identity*; ``None`` if it is disabled."""
     with guard("start the span of a scope"):
         if identity.enabled:
-            context = get_current()
-            span = identity.core.prepare(_site(name), context, SpanKind.INTERNAL)
-            if type(span) is Span:
-                identity.core.begin(span, context)
+            span = identity.core.start_at(_site(name))
             span._token = ENTERABLE
             return span  # type: ignore[no-any-return]
     return None

@@ -1,12 +1,14 @@
 """A point-in-time copy of any value, cheap and bounded, made without running a line of the value's own code.
 
 `capture` runs on the caller's thread in the middle of the host's work. It therefore only copies; turning the copy into
-text, cutting and redacting happen later on another thread (`honeyhive.utils.render`). Three ways, cheapest first:
+text, cutting and redacting happen later on another thread (`honeyhive.utils.render`). Four ways, cheapest first:
 
 1. Scalars are immutable and are kept as they are.
-2. Plain containers (``dict`` with ``str`` keys, ``list``, ``tuple``, of the same and scalars) are first measured and
-   then marshalled: the fastest true copy that Python has, and one object for the garbage collector.
-3. Everything else is copied piece by piece into plain containers as `honeyhive.utils.shapes` describes.
+2. Rows, which are flat dictionaries of scalars, one or a list of them as in a chat, are built anew: their texts need not
+   be copied, and a flat dictionary is nothing for the garbage collector.
+3. Other plain containers (``dict`` with ``str`` keys, ``list``, ``tuple``, of the same and scalars) are first measured
+   and then marshalled: the fastest true copy that Python has of what nests, and one object for the garbage collector.
+4. Everything else is copied piece by piece into plain containers as `honeyhive.utils.shapes` describes.
 
 No way calls ``repr``, ``len``, ``__eq__``, ``__getattr__``, properties, ``model_dump`` or any other code that belongs to
 the class of a value.
@@ -31,7 +33,8 @@ __all__ = [
     "Snapshot",
     "bounded_copy",
     "capture",
-    "capture_all",
+    "captured",
+    "captured_all",
     "captured_bytes",
 ]
 
@@ -41,6 +44,13 @@ _OBJECT_BYTES: Final = 64
 _PUNCTUATION_BYTES: Final = 2
 _NUMBER_BYTES: Final = 16
 _OBJECT_NODES: Final = 8
+
+_ROW_BYTES: Final = 256
+_MOST_ROWS: Final = 256
+_WIDEST_ROW: Final = 100
+_LARGEST: Final = 2**30 - 1
+_SMALLEST: Final = -_LARGEST
+"""Python compares integers in between more cheaply than others."""
 
 _dumps: Final[Callable[[object], bytes]] = marshal.dumps  # type: ignore[assignment]
 
@@ -68,6 +78,9 @@ _MOST_TEXT: Final = DEFAULT_LIMITS.max_bytes
 Snapshot: TypeAlias = bytes
 """A captured container, marshalled. Nothing else is captured as bytes, so these come from `capture` and are safe to load."""
 
+Rows: TypeAlias = list[dict[str, object]] | dict[str, object]
+"""Captured rows: dictionaries of scalars, which belong to nobody else."""
+
 
 class CutText:
     """The beginning of a text that was too long to keep."""
@@ -86,55 +99,109 @@ def capture(value: object, limits: CaptureLimits = DEFAULT_LIMITS) -> object:
     *limits* and not on the value.
 
     Returns:
-        A scalar, a `CutText` or a `Snapshot` (bytes): to be handed to `honeyhive.utils.render.render` and otherwise opaque.
+        A scalar, a `CutText`, `Rows` or a `Snapshot` (bytes): to be handed to `honeyhive.utils.render.render` and otherwise opaque.
     """
+    return captured(value, 0, limits)[0]
+
+
+def captured(value: Any, weight: int, limits: CaptureLimits = DEFAULT_LIMITS) -> tuple[object, int]:
+    """Return what `capture` returns, and *weight* increased by about the bytes of memory it occupies."""
     kind = type(value)
     if kind is str:
-        return value if len(value) <= limits.max_bytes else CutText(value[: limits.max_bytes], len(value))  # type: ignore[arg-type, index]
-    if value is None or kind is bool or kind is float:
-        return value
-    if kind is int and _INT64_MIN <= value <= _INT64_MAX:  # type: ignore[operator]
-        return value
-    if kind is dict or kind is list or kind is tuple:
+        length = len(value)
+        if length <= limits.max_bytes:
+            return value, weight + length
+        return CutText(value[: limits.max_bytes], length), weight + limits.max_bytes
+    if kind is list or kind is dict or kind is tuple:
         try:
+            rows = _rows(value, kind) if limits is DEFAULT_LIMITS else None
+            if rows is not None:
+                return rows[0], weight + rows[1]
             if _is_plain(value, limits):
-                return _dumps(value)
+                snapshot = _dumps(value)
+                return snapshot, weight + len(snapshot)
         except (RuntimeError, ValueError):
             # Another thread changed the value in between; the slower way copies each container in one step.
             pass
-    return _capture_slowly(value, limits)
+    elif value is None or kind is bool or kind is float or (kind is int and _INT64_MIN <= value <= _INT64_MAX):
+        return value, weight
+    copy = _capture_slowly(value, limits)
+    return copy, weight + captured_bytes(copy)
 
 
-def capture_all(values: tuple[Any, ...]) -> Sequence[object]:
-    """Return what `capture` returns for each of *values*; the same tuple where all are kept as they are."""
+def captured_all(values: tuple[Any, ...], weight: int) -> tuple[Sequence[object], int]:
+    """Return what `capture` returns for each of *values*, and *weight* increased by about the bytes of all of them."""
+    texts = weight
     for value in values:
         kind = type(value)
         if kind is str:
-            if len(value) > _MOST_TEXT:
-                break
+            texts += len(value)
         elif kind is int:
-            if not _INT64_MIN <= value <= _INT64_MAX:
+            if value > _LARGEST or value < _SMALLEST:
                 break
         elif value is not None and kind is not bool and kind is not float:
             break
     else:
-        return values
-    return [capture(value) for value in values]
+        if texts <= _MOST_TEXT:
+            return values, texts
+    copies = []
+    for value in values:
+        copy, weight = captured(value, weight)
+        copies.append(copy)
+    return copies, weight
 
 
-def captured_bytes(captured: object) -> int:
+def captured_bytes(captured: Any) -> int:
     """Return about how many bytes of memory *captured* occupies, for the accounting of a queue."""
     kind = type(captured)
     if kind is str or kind is bytes:
-        return _OBJECT_BYTES + len(captured)  # type: ignore[arg-type]
+        return _OBJECT_BYTES + len(captured)
+    if kind is list:
+        return sum(map(captured_bytes, captured))
+    if kind is dict:
+        return _ROW_BYTES + sum([len(item) for item in captured.values() if type(item) is str])
     if kind is CutText:
-        return 2 * _OBJECT_BYTES + len(captured.text)  # type: ignore[attr-defined]
+        return 2 * _OBJECT_BYTES + len(captured.text)
     return _OBJECT_BYTES
 
 
 def bounded_copy(value: object, limits: CaptureLimits = DEFAULT_LIMITS) -> object:
     """Return *value* as plain JSON-like data: scalars, lists, and dictionaries with text keys, within *limits*."""
     return _Walk(limits).copy(value)
+
+
+def _rows(value: Any, kind: type) -> tuple[Rows, int] | None:  # noqa: C901, PLR0912 - flat on purpose, as `_is_plain`
+    """Return the rows of *value*, copied, and their size; ``None`` if it is anything else, or large."""
+    text, type_of = str, type  # as locals they are quicker to come by
+    if kind is dict:
+        rows = [value]
+    elif len(value) <= _MOST_ROWS:
+        rows = [*value]
+    else:
+        return None
+    size = at = 0
+    for row in rows:
+        if type_of(row) is not dict or len(row) > _WIDEST_ROW:
+            return None
+        rows[at] = copy = row.copy()
+        at += 1
+        for key, item in copy.items():
+            item_kind = type_of(item)
+            if item_kind is text:
+                size += len(item)
+            elif item_kind is int:
+                if item > _LARGEST or item < _SMALLEST:
+                    return None
+            elif item_kind is float:
+                if item - item != 0.0:  # NaN or infinite: JSON has no number for it
+                    return None
+            elif item is not None and item_kind is not bool:
+                return None
+            if type_of(key) is not text:
+                return None
+    if size > _MOST_TEXT:
+        return None
+    return rows[0] if kind is dict else rows, size + _ROW_BYTES * at
 
 
 def _is_plain(value: object, limits: CaptureLimits) -> bool:  # noqa: C901, PLR0912 - flat on purpose, see below

@@ -11,14 +11,17 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from honeyhive.utils.fork import Renewable, renew_after_fork
 
-__all__ = ["Cause", "FailureLog", "Report", "failures", "guard", "raise_it"]
+__all__ = ["Cause", "FailureLog", "Report", "failures", "guard", "raise_it", "said_of"]
 
 Report: TypeAlias = Callable[[str, Exception], None]
 """What to do with a swallowed error: called with the operation's name and the error."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _logger = logging.getLogger("honeyhive")
 
@@ -101,6 +104,19 @@ class guard:  # noqa: N801 - reads as a statement: ``with guard("start_span"):``
             return False
         self._report(self._operation, error)
         return True
+
+
+def said_of(theirs: T, ask: Callable[[T], R], otherwise: Callable[[T], R]) -> R:
+    """Return ``ask(theirs)``, or ``otherwise(theirs)`` where that fails, as the ``__str__`` of a user's error may.
+
+    An order to stop passes through.
+    """
+    try:
+        return ask(theirs)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        return otherwise(theirs)
 
 
 def raise_it(operation: str, error: Exception) -> NoReturn:

@@ -53,6 +53,8 @@ def render_utf8(captured: object, limits: CaptureLimits = DEFAULT_LIMITS) -> byt
     """Return what `render` returns, but containers as the bytes of their JSON text: who sends them needs no text."""
     if type(captured) is bytes:
         return _json(marshal.loads(captured), limits)  # noqa: S302 - as in tree
+    if type(captured) is list or type(captured) is dict:
+        return _json(captured, limits)
     return render(captured, limits)
 
 

@@ -28,7 +28,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from honeyhive.utils.capture import CaptureLimits, CutText, Snapshot, capture, captured_bytes
+from honeyhive.utils.capture import CaptureLimits, CutText, Snapshot, capture, captured_all, captured_bytes
 from honeyhive.utils.render import render, tree
 
 plain_values = st.recursive(
@@ -50,6 +50,15 @@ def rendered(value: object) -> object:
     """Return what a reader of the attribute gets."""
     text = render(capture(value))
     return json.loads(text, parse_constant=pytest.fail) if isinstance(text, str) and text[:1] in '{["' else text
+
+
+def rendered_of(captured: object) -> object:
+    """Return what a reader gets of what was captured before."""
+    return json.loads(str(render(captured)))
+
+
+ROW_ENDS = [2**30, -(2**30), 2**63, -(2**70), math.inf, math.nan, b"bytes", ["nested"], {"deeper": 1}]
+"""Values with which a dictionary ceases to be a row."""
 
 
 class Touched(BaseException):
@@ -118,8 +127,14 @@ def hostile_values() -> list[object]:
 def test_no_code_of_a_hostile_value_runs(number: int):
     value = hostile_values()[number]
 
-    for wrapped in (value, [value], {"k": value}, (value, 1.0)):
+    for wrapped in (value, [value], {"k": value}, (value, 1.0), [{"a": "b"}, {"k": value}], [{"a": "b"}, value]):
         assert render(capture(wrapped)) is not None
+
+
+def test_no_code_of_a_hostile_key_runs():
+    key = hostile(str, __hash__=str.__hash__)("key")
+
+    assert {"key": 1} == rendered({key: 1}) == rendered([{key: 1}])[0]
 
 
 def test_a_hostile_time_zone_is_not_asked():
@@ -154,9 +169,35 @@ def test_scalars_are_kept_as_they_are(value: object):
 
 
 def test_a_captured_container_is_nothing_for_the_garbage_collector():
-    captured = capture([{"role": "user", "content": "hello"}] * 3)
+    captured = capture([{"role": "user", "content": ["hello"]}] * 3)
 
     assert not gc.is_tracked(captured)
+
+
+def test_captured_rows_are_one_list_for_the_garbage_collector():
+    captured = capture([{"role": "user", "content": "hello"}] * 3)
+
+    assert [False] * 3 == [gc.is_tracked(row) for row in captured]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": 1}, [{"a": "b", "c": None}, {}], ({"a": True, "b": 0.5},), [], {}],
+    ids=["one row", "a list of rows", "a tuple of rows", "no rows", "an empty row"],
+)
+def test_rows_are_copies_that_belong_to_nobody_else(value: typing.Any):
+    expected = json.loads(json.dumps(value))
+
+    captured = capture(value)
+    for row in [value] if isinstance(value, dict) else value:
+        row["a"] = "AFTER"
+
+    assert expected == rendered_of(captured)
+
+
+@pytest.mark.parametrize("row", [*({"a": value} for value in ROW_ENDS), {1: "a"}, {f"key{n}": n for n in range(200)}])
+def test_what_is_no_small_row_of_scalars_reads_the_same(row: dict[typing.Any, object]):
+    assert rendered({"nested": [row]})["nested"][0] == rendered([row])[0] == rendered(row)
 
 
 def test_the_value_is_recorded_as_it_was():
@@ -351,11 +392,12 @@ def test_what_is_shared_is_no_cycle():
     [
         ("x" * 5_000_000, "5000000 characters"),
         ({"deep": ["é" * 5_000_000]}, "5000000 characters"),
+        ([{"content": "é" * 5_000_000}], "5000000 characters"),
         (list(range(1_000_000)), "1000000 items"),
         ({"inner": dict.fromkeys(range(1_000_000))}, "1000000 items"),
         (set(range(1_000_000)), "1000000 items"),
     ],
-    ids=["text", "inner text", "list", "dict", "set"],
+    ids=["text", "inner text", "text of a row", "list", "dict", "set"],
 )
 def test_a_huge_value_is_cut_and_tells_its_size(value: object, size: str):
     captured = capture(value)
@@ -389,7 +431,20 @@ def test_the_bytes_of_a_captured_value_are_told():
     assert 1000 < captured_bytes(capture("x" * 1000)) < 1200
     assert 1000 < captured_bytes(capture(["x" * 1000])) < 1200
     assert captured_bytes(capture(1)) < 100
+    assert 1000 < captured_bytes(capture([{"role": "user", "content": "x" * 1000}])) < 1500
     assert captured_bytes(CutText("x" * 1000, 5000)) > 1000
+
+
+@pytest.mark.parametrize(
+    "values",
+    [("x" * 1000, 1, None), (["x" * 1000], 2**40), ([{"content": "x" * 1000}], object()), ("x" * 1000, "x" * 2**21)],
+    ids=["scalars", "a container", "rows", "a long text"],
+)
+def test_several_values_are_captured_and_weighed_at_once(values: tuple[object, ...]):
+    captured, weight = captured_all(values, 600)
+
+    assert [render(capture(value)) for value in values] == [*map(render, captured)]
+    assert 1600 <= weight < 600 + 1500 + 2**20
 
 
 def test_the_plain_tree_can_be_had():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,6 @@ from honeyhive.tracer.export.pipeline import Pipeline
 from honeyhive.tracer.export.settings import PipelineSettings
 from honeyhive.tracer.export.statistics import DropReason, FlushResult, Statistics
 from honeyhive.tracer.export.worker import Worker, process_worker
-from honeyhive.tracer.span import Span
 
 if TYPE_CHECKING:
     from honeyhive.tracer.processing.tail import TailSampling
@@ -79,20 +79,21 @@ class BatchSpanProcessor(SpanProcessor):
         else:
             self._outlet = pipeline or worker.pipeline(_configured_destination(), paced, redactor)
         self._tail = None if tail is None else self._outlet.tail_sampler(tail)
-        self._finished = self._outlet.finished if self._tail is None else self._tail.finished
+        self._finished: Callable[[ReadableSpan], None] = (self._outlet if self._tail is None else self._tail).finished
         self._is_shut = False
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a finished span, if it is sampled; it is queued, nothing else happens on this thread."""
-        if type(span) is Span:
-            if not span._flags & _SAMPLED:  # spares building the span context
-                return
-        elif span.context is None or not span.context.trace_flags.sampled:
-            return
-        if self._is_shut:
-            self._outlet.refuse(1, DropReason.AFTER_SHUTDOWN)
-            return
-        self._finished(span)
+        try:
+            is_sampled = span._flags & _SAMPLED  # type: ignore[attr-defined]  # ours spare building the span context
+        except AttributeError:
+            is_sampled = span.context is not None and span.context.trace_flags.sampled
+        if is_sampled:
+            finished = self._finished  # looked up before it is called, which is quicker in 3.11
+            finished(span)
+
+    def _refuse_late(self, _: ReadableSpan) -> None:
+        self._outlet.refuse(1, DropReason.AFTER_SHUTDOWN)
 
     def flush(self, timeout_millis: float = 30_000) -> FlushResult:
         """Have everything finished so far delivered, or made safe on disk.
@@ -111,6 +112,7 @@ class BatchSpanProcessor(SpanProcessor):
         if self._is_shut:
             return
         self._is_shut = True
+        self._finished = self._refuse_late
         self.flush(timeout_millis)
         if self._tail is not None:
             self._outlet.dismiss(self._tail)

@@ -33,7 +33,7 @@ from honeyhive.tracer.export.last_resort import by_official_encoder, without_att
 from honeyhive.tracer.export.pairs import CareNeeded, PairEncoder
 from honeyhive.tracer.export.protobuf import delimited, fixed64, utf8, varint
 from honeyhive.tracer.processing.event_types import EVENT_TYPE, EventTypes, usual_event_types
-from honeyhive.tracer.span import INPUTS, NOTHING, RESULT, Span
+from honeyhive.tracer.span import INPUTS, RESULT, Span
 from honeyhive.utils.guard import guard
 from honeyhive.utils.lazy import LazyResource
 from honeyhive.utils.render import render_utf8
@@ -167,11 +167,11 @@ class SpanEncoder:
         resource, scope, state = _NOT_YET, _NOT_YET, _NOT_YET
         for span, message in zip(spans, encoded, strict=True):
             # Spans that share what they share also share resource and scope.
-            known = type(span) is Span and span._st is state and span._over is None
+            known = type(span) is Span and span._st is state and span._details.over is None
             if not known and (span.resource is not resource or span.instrumentation_scope is not scope):
                 resource, scope = span.resource, span.instrumentation_scope
                 group = resources.setdefault(self._resource(resource), {}).setdefault(self._scope(scope), [])
-                state = span._st if type(span) is Span and span._over is None else _NOT_YET
+                state = span._st if type(span) is Span and span._details.over is None else _NOT_YET
             group += (_SPAN, varint(len(message)), message)
         parts: list[bytes] = []
         for resource, scopes in resources.items():
@@ -239,16 +239,17 @@ class SpanEncoder:
 
     def _ours(self, span: Span, texts: list[bytes] | None) -> list[bytes]:
         """Fields of our own span, read from its slots without building what they stand for."""
+        details = span._details
         parts = [_TRACE_ID, span._tid.to_bytes(16), _SPAN_ID, span._sid.to_bytes(8)]
-        if span._tstate:
+        if details.trace_state:
             parts.append(_trace_state(span._context))
         if span._psid:
             parts += (_PARENT_ID, span._psid.to_bytes(8))
-        parts += self._frame(span._name, span._kind, span._start_time, span._end_time, span._par, texts)
-        parts.append(self._status(span._status, texts))
-        if span._attrs is not None or not self._add_deferred(parts, span, texts):
+        parts += self._frame(span._name, details.kind, span._start_time, span._end_time, details.parent, texts)
+        parts.append(self._status(details.status, texts))
+        if details.attributes is not None or not self._add_deferred(parts, span, texts):
             self._add_mapping(parts, span, texts)
-        if span._ev is not None or span._lk is not None:
+        if details.events is not None or details.links is not None:
             self._add_details(parts, span, texts)
         return parts
 
@@ -356,11 +357,11 @@ class SpanEncoder:
 
     def _captured_keys(self, span: Span) -> Sequence[str]:
         """The keys of the arguments, in order, and of the result if there is one."""
-        if not span._names and span._result is NOTHING:
+        if not span._values and span._result is None:
             return _NO_KEYS
         inputs = self._inputs
-        keys = [inputs.get(name) or self._input(name) for name in span._names]
-        if span._result is not NOTHING:
+        keys = [inputs.get(name) or self._input(name) for name in span._names] if span._values else []
+        if span._result is not None:
             keys.append(RESULT)
         return keys
 

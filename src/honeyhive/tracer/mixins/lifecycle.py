@@ -18,13 +18,11 @@ class TracerLifecycleMixin(TracerLifecycleInterface, NeedsCore, NeedsIdentity, N
     """Offers flush, shutdown and statistics over the tracer's span processors."""
 
     def flush(self, timeout_millis: float = 30_000) -> FlushResult:
-        with guard("flush"):
-            deadline = monotonic() + timeout_millis / 1000
-            result = FlushResult(complete=True)
-            for processor in _members(self.tracer.state.processors):
-                result += _flushed(processor, max(0.0, deadline - monotonic()) * 1000)
-            return result
-        return FlushResult(complete=False)
+        deadline = monotonic() + timeout_millis / 1000
+        result = FlushResult(complete=True)
+        for processor in _members(self.tracer.state.processors):
+            result += _flushed(processor, max(0.0, deadline - monotonic()) * 1000)
+        return result
 
     force_flush = flush
 

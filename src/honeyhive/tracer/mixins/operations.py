@@ -14,9 +14,13 @@ from opentelemetry.trace import Link, SpanKind
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.attributes import NAMESPACES, as_text, event_type_name, flatten
 from honeyhive.tracer.blocks import TracedBlock
+from honeyhive.tracer.calls import TraceOptions
+from honeyhive.tracer.entering import ENTERABLE
 from honeyhive.tracer.interfaces import NeedsCore, NeedsIdentity, NeedsOutbox, TracerOperationsInterface
-from honeyhive.tracer.span import ENTERABLE, Span, SpanState, UnrecordedSpan
-from honeyhive.tracer.wrapping import TraceOptions, decorate
+from honeyhive.tracer.span import Span
+from honeyhive.tracer.state import SpanState
+from honeyhive.tracer.unrecorded import UnrecordedSpan
+from honeyhive.tracer.wrapping import decorate
 from honeyhive.utils.guard import guard
 from honeyhive.utils.ids import event_id, is_uuid
 

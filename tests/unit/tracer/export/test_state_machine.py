@@ -176,8 +176,8 @@ class Crew:
         self.progress = Bell()
         self._clock = clock
 
-    def wake(self) -> bool:
-        return False
+    def wake(self) -> None:
+        pass
 
     hasten = call_sender = wake
 
