@@ -26,7 +26,7 @@ PROMISED = {
     "@trace, nothing captured": 0.16,
     "@trace, two scalars and a result": 0.20,
     "@trace, two scalars and a result, async": 0.25,
-    "@trace, 2 KB chat": 0.50,
+    "@trace, 2 KB chat": 0.35,
     "@trace, disabled": 0.05,
     "@trace, sampled out": 0.12,
     "garbage-collected objects per waiting span": 5,
