@@ -228,3 +228,13 @@ def collector() -> Iterator[Collector]:
     running.server.shutdown()
     thread.join()
     running.server.server_close()
+
+
+def test_a_scope_gives_services_and_owns_tasks_in_one_trace(run: Run, story: Read) -> None:
+    """Mails are sent after the block has ended and before the connection is closed."""
+    printed = run("scopes.py")
+
+    trace = story("scopes")
+    assert printed == "sold sold refused\n{'tea': 1, 'honey': 4}\n3 mails sent, connection closed\n"
+    assert trace.lines == ["shop chain", *["  order chain"] * 3, *["  mail chain"] * 3]
+    assert trace.named("order")[2]["details"]["metadata"]["Order.amount"] == 2

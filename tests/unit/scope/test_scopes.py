@@ -358,3 +358,11 @@ class TestServices:
         assert [("welcome", "ada@example.com"), ("count", "ada@example.com")] == told
         with ctx.scope("other", EventBus()):
             assert {} == ctx.state(EventBus).subscribers
+
+
+@pytest.mark.acceptance("H19")
+def test_the_types_that_programs_name_are_public() -> None:
+    from honeyhive import models, scope
+
+    assert {"Disposable", "Scope", "ScopeBlock", "TaskHandle", "TaskPolicy", "ctx"} == set(scope.__all__)
+    assert {"Path", "State", "path"} <= set(models.__all__)

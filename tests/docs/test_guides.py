@@ -1,0 +1,63 @@
+"""The guides that were promised are there, in the navigation, with code that `test_pages.py` runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def guide(page: str) -> str:
+    """Return the text of a guide that readers can find."""
+    assert page in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    return (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.acceptance("H40")
+@pytest.mark.parametrize(
+    "page",
+    [
+        "how-to/state.md",
+        "how-to/scopes.md",
+        "how-to/dependency-injection.md",
+        "how-to/organise.md",
+        "how-to/async.md",
+        "how-to/web-frameworks.md",
+    ],
+)
+def test_each_subject_of_scopes_and_state_has_a_guide_with_code(page: str) -> None:
+    text = guide(page)
+
+    assert len(text.split()) > 200
+    assert len(re.findall(r"^```python", text, re.MULTILINE)) >= 3
+
+
+@pytest.mark.acceptance("H35")
+@pytest.mark.parametrize(
+    "page, practice",
+    [
+        ("how-to/dependency-injection.md", "@runtime_checkable"),
+        ("how-to/state.md", "## Use abstract collections"),
+        ("how-to/scopes.md", "## Open and close resources"),
+        ("how-to/dependency-injection.md", "## Swap it"),
+        ("how-to/organise.md", "Types are complete"),
+    ],
+)
+def test_each_recommended_practice_is_shown(page: str, practice: str) -> None:
+    assert practice in guide(page)
+
+
+@pytest.mark.acceptance("A25")
+@pytest.mark.parametrize("page", ["how-to/test-your-code.md", "how-to/state.md", "how-to/async.md"])
+def test_asynchronous_code_is_explained_with_its_tests_and_its_state(page: str) -> None:
+    assert "asyncio.run(" in guide(page)
+
+
+@pytest.mark.acceptance("A25")
+@pytest.mark.acceptance("H35")
+def test_the_example_of_scopes_is_listed() -> None:
+    assert (ROOT / "examples" / "scopes.py").exists()
+    assert "`scopes.py`" in (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
