@@ -104,7 +104,7 @@ def needs_of(factory: Callable[..., Any], *, config: type | None = None) -> tupl
     Raises:
         DeclarationError: A parameter cannot be injected; the message names factory and parameter.
     """
-    hints = _hints(factory)
+    hints = _hints(factory, ignoring="return")
     return tuple(
         _need(factory, parameter, hints, config)
         for parameter in _parameters(factory)
@@ -169,10 +169,13 @@ def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
         raise DeclarationError(f"{name_of(factory)} does not tell its parameters: {error}") from error
 
 
-def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
+def _hints(factory: Callable[..., Any], *, ignoring: str = "") -> dict[str, Any]:
     subject = inspect.getattr_static(factory, "__init__") if isinstance(factory, type) else inspect.unwrap(factory)
+    asked = {name: hint for name, hint in getattr(subject, "__annotations__", {}).items() if name != ignoring}
     try:
-        return typing.get_type_hints(subject, include_extras=True)
+        return typing.get_type_hints(
+            types.SimpleNamespace(__annotations__=asked), getattr(subject, "__globals__", {}), include_extras=True
+        )
     except NameError as error:
         raise DeclarationError(f"{name_of(factory)}: the annotation {error.name!r} is not known there") from error
     except TypeError:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from websockets.sync.client import connect
 
-from engines import Engine
+from engines import Engine, Redis, running
 from services import CLOCK, RunProcess, Start
 
 Eventually = Callable[..., Any]
@@ -93,23 +93,23 @@ def test_killing_processes_at_random_loses_nothing_and_doubles_nothing(
     start: Start, environ: dict[str, str], eventually: Eventually
 ) -> None:
     """Two of each; every order is packed once and billed once, and every second has its one tick."""
-    running = {(role, number): start("shop:service", role, **environ) for role in ROLES for number in (1, 2)}
-    for (role, _), process in running.items():
+    processes = {(role, number): start("shop:service", role, **environ) for role in ROLES for number in (1, 2)}
+    for (role, _), process in processes.items():
         process.wait_for(f"{role} is ready", longest_s=60)
     random = Random(7)
     orders = Orders()
     deadline = CLOCK.monotonic() + KILLING_S
 
     while CLOCK.monotonic() < deadline:
-        alive = [running["http", number].address() for number in (1, 2)]
+        alive = [processes["http", number].address() for number in (1, 2)]
         for _ in range(20):
             orders.place(random.choice(alive))
-        place = random.choice(list(running))
-        running[place].stop(signal.SIGKILL)
-        running[place] = start("shop:service", place[0], **environ)
-        running[place].wait_for(f"{place[0]} is ready", longest_s=60)
+        place = random.choice(list(processes))
+        processes[place].stop(signal.SIGKILL)
+        processes[place] = start("shop:service", place[0], **environ)
+        processes[place].wait_for(f"{place[0]} is ready", longest_s=60)
 
-    address = running["http", 1].address()
+    address = processes["http", 1].address()
     placed = eventually(lambda: orders.place_what_is_left(address), 30)
     eventually(lambda: {tuple(row[1:]) for row in httpx.get(f"{address}/orders").json()} == {(1, 1)}, 60)
     assert placed == {row[0] for row in httpx.get(f"{address}/orders").json()}
@@ -140,6 +140,33 @@ class Orders:
                 self.unsure.remove(name)
                 self.placed.add(name)
         return set() if self.unsure else self.placed
+
+
+@pytest.fixture
+def mortal_redis() -> Iterator[Engine]:
+    """A Redis of the test's own."""
+    yield from running(Redis)
+
+
+@pytest.mark.fault
+def test_a_broker_that_is_down_at_the_start_and_dies_later_loses_nothing(
+    start: Start, environ: dict[str, str], mortal_redis: Engine, eventually: Eventually
+) -> None:
+    mortal_redis.stop()
+    places = {**environ, "BUS_URL": mortal_redis.url, "SOCKETS_URL": mortal_redis.url}
+    http, worker = (start("shop:service", role, **places) for role in ("http", "worker"))
+    mortal_redis.start()
+    address = http.address()
+    worker.wait_for("worker is ready")
+
+    httpx.post(f"{address}/orders/before", timeout=20).raise_for_status()
+    eventually(lambda: httpx.get(f"{address}/orders").json() == [["before", 1, 0]], 30)
+    mortal_redis.kill()
+    httpx.post(f"{address}/orders/meanwhile", timeout=20).raise_for_status()
+    mortal_redis.start()
+
+    wanted = [["before", 1, 0], ["meanwhile", 1, 0]]
+    eventually(lambda: httpx.get(f"{address}/orders").json() == wanted, 60)
 
 
 @pytest.mark.acceptance("J19")

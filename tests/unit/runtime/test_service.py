@@ -190,6 +190,18 @@ async def test_what_a_factory_opens_is_closed_with_the_process(kind: str) -> Non
     assert ["open", "close"] == log
 
 
+async def test_what_a_provider_names_need_not_be_known_where_its_factory_returns_it() -> None:
+    class Local(Pool):
+        """Known to nobody but this test."""
+
+    def make() -> Local:
+        return Local("local")
+
+    service = Service("shop", providers=[Provider(Pool, make), Repository], controllers=[Reads])
+
+    assert await call(service, "read") == "local"
+
+
 async def test_an_async_factory_is_awaited() -> None:
     async def connect() -> Pool:
         return Pool("awaited")
