@@ -13,7 +13,7 @@
     protobuf     the wire format by hand
     spool        journals on disk and in memory, and those of dead processes (storage: where they lie)
     delivery     one request at a time until every span is accounted for; no threads in it
-    rules        what an answer means: the table
+    rules        what an answer means: the table (request_size: what 413 teaches)
     sender       HTTP, or the backend on this machine
     payload      splitting and shortening encoded requests that a backend refuses
     statistics   counters that add up

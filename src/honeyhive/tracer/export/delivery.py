@@ -14,6 +14,7 @@ from honeyhive.exceptions import APIConnectionError, ConfigurationError
 from honeyhive.models.wire import BACKEND_HEADER, RecordKind
 from honeyhive.resilience.breaker import CircuitBreaker
 from honeyhive.tracer.export.reporting import Reporter
+from honeyhive.tracer.export.request_size import RequestSize
 from honeyhive.tracer.export.rules import Action, Verdict, judge, pause_s, unanswered
 from honeyhive.tracer.export.sender import Sender
 from honeyhive.tracer.export.spool import Batch, Spool
@@ -24,7 +25,6 @@ __all__ = ["Delivery", "DeliveryLimits"]
 
 _LOOK_AGAIN_S = 1.0
 _HASTY_PAUSE_S = 2.0
-_SMALLEST_REQUEST_BYTES = 16 * 1024
 _NAMES = {RecordKind.REST: "sessions or events", RecordKind.LOGS: "logs"}
 
 
@@ -79,7 +79,7 @@ class Delivery:
         self._reporter = reporter
         self._breaker = breaker
         self._limits = limits
-        self._max_bytes = limits.max_bytes
+        self._size = RequestSize(limits.max_bytes)
         self._clock = clock
         self._random = random
         self._batch: Batch | None = None
@@ -153,7 +153,7 @@ class Delivery:
             self._halve(part)
 
     def _load_batch(self) -> bool:
-        batch = self._batch = self._spool.next_batch(self._max_bytes, self._limits.max_spans)
+        batch = self._batch = self._spool.next_batch(self._size.limit, self._limits.max_spans)
         if batch is None:
             return False
         part = _Part(batch.kind, batch.payload, batch.spans)
@@ -164,7 +164,7 @@ class Delivery:
         return True
 
     def _is_oversized(self, part: _Part) -> bool:
-        too_large = part.spans > self._limits.max_spans or len(part.payload) > self._max_bytes
+        too_large = part.spans > self._limits.max_spans or len(part.payload) > self._size.limit
         return part.kind is RecordKind.SPANS and part.spans > 1 and too_large
 
     def _ask(self, part: _Part) -> Verdict | None:
@@ -208,6 +208,7 @@ class Delivery:
             self._ledger.drop(rejected, place, DropReason.PARTIAL_SUCCESS)
         self._reporter.works(self._ledger.delivered)
         self._recover()
+        self._size.accepted()
         self.proven = True
         self._finish(part)
 
@@ -229,7 +230,7 @@ class Delivery:
     def _shrink(self, part: _Part) -> None:
         self._recover()
         if part.spans > 1:
-            self._max_bytes = max(_SMALLEST_REQUEST_BYTES, len(part.payload) // 2)
+            self._size.refused(len(part.payload))
             self._halve(part)
             return
         smaller = self._cut(part)

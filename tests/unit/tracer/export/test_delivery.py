@@ -169,6 +169,20 @@ def test_the_size_that_fits_is_remembered(delivery, put, backend, clock, answer)
     assert all(len(payload) <= 30_000 for _kind, payload in backend.requests)
 
 
+def test_requests_grow_again_once_many_were_accepted(delivery, put, backend, clock, answer):
+    backend.planned = [answer(413)]
+    put(*"abcd", pad="x" * 9_000)
+    delivery.step()
+    for _ in range(50):
+        put("e", pad="x" * 9_000)
+
+    send_all(delivery, clock)
+
+    sizes = [len(payload) for _kind, payload in backend.requests[1:]]
+    limit = len(backend.requests[0][1]) // 2
+    assert max(sizes[:32]) <= limit < max(sizes[32:])
+
+
 def test_a_single_span_too_large_loses_length_not_its_life(delivery, put, backend, ledger, clock, answer):
     put("a", prompt="x" * 100_000)
     backend.rule = lambda payload: answer(413 if len(payload) > 30_000 else 200)
