@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from honeyhive.events.adapters.nats import NATSMessageBus
+    from honeyhive.events.adapters.rabbitmq import RabbitMQMessageBus
     from honeyhive.events.adapters.redis import RedisMessageBus
     from honeyhive.events.aggregates import Aggregate, AsyncRepository, Repository, fold
     from honeyhive.events.async_projection_engine import AsyncProjectionEngine, catch_up_async
@@ -132,6 +133,7 @@ _HOMES = {
     "Projector": "projector",
     "PublishResult": "bus",
     "Query": "messages",
+    "RabbitMQMessageBus": "adapters.rabbitmq",
     "RecordedEvent": "store",
     "RedisMessageBus": "adapters.redis",
     "Relay": "relay",
@@ -234,6 +236,7 @@ __all__ = [
     "Projector",
     "PublishResult",
     "Query",
+    "RabbitMQMessageBus",
     "RecordedEvent",
     "RedisMessageBus",
     "Relay",
