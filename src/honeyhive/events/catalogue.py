@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from honeyhive.exceptions import MessageFormatError
 from honeyhive.utils.fork import Renewable, renew_after_fork
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalogue", "declared_types", "python_name"]
 
+_MOST_FOUND: Final = 10_000
+
 
 class Catalogue(Renewable):
     """Message classes by name. Keeps none of them alive; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, weakref.WeakSet[type[Message]]] = {}
+        self._found: dict[tuple[str, str | None], weakref.ref[type[Message]]] = {}
         self.renew()
         renew_after_fork(self)
 
@@ -37,6 +40,7 @@ class Catalogue(Renewable):
                 for earlier in [each for each in known if python_name(each) == python_name(message_type)]:
                     known.discard(earlier)
                 known.add(message_type)
+            self._found = {}
 
     def find(self, name: str, hint: str | None = None) -> type[Message] | None:
         """Return the class called *name*, or ``None`` where no such class is loaded.
@@ -48,8 +52,16 @@ class Catalogue(Renewable):
         Raises:
             MessageFormatError: Several classes have that name, and *hint* names none of them.
         """
+        known = self._found.get((name, hint))
+        answer = known() if known is not None else None
+        return self._look_up(name, hint) if answer is None else answer
+
+    def _look_up(self, name: str, hint: str | None) -> type[Message] | None:
         with self._changing:
             found = list(self._by_name.get(name, ()))
+            # Hints come from outside; they must not fill the memory.
+            if len(found) == 1 and len(self._found) < _MOST_FOUND:
+                self._found[name, hint] = weakref.ref(found[0])
         if len(found) <= 1:
             return found[0] if found else None
         meant = [each for each in found if python_name(each) == hint]

@@ -10,12 +10,12 @@ import base64
 import inspect
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from honeyhive.events.catalogue import Catalogue, declared_types, python_name
-from honeyhive.events.lineage import CARRIED
+from honeyhive.events.lineage import CARRIED, NO_TRACE
 from honeyhive.events.messages import Message, UnknownMessage, content_names, restore
 from honeyhive.exceptions import MessageFormatError
 from honeyhive.utils.frozen import FrozenDict
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MessageCodec", "decode", "encode"]
 
 _JSON = "application/json"
+_NOTHING: FrozenDict[str, Any] = FrozenDict()
 _OWN = frozenset({"correlationid", "causationid", "partitionkey", "pythontype", *CARRIED})
 _ATTRIBUTES = frozenset({"specversion", "id", "source", "type", "subject", "time", "data", "data_base64"})
 
@@ -42,22 +43,32 @@ class MessageCodec:
     def __init__(self, types: Catalogue = declared_types) -> None:
         self._types = types
 
-    def encode(self, message: Message, *, trace_context: Mapping[str, str] | None = None) -> bytes:
+    def encode(
+        self,
+        message: Message,
+        *,
+        trace_context: Mapping[str, str] | None = None,
+        attributes: Mapping[str, str | int] | None = None,
+    ) -> bytes:
         """Return *message* as the JSON of a CloudEvent.
 
         Args:
             message: The message.
             trace_context: The W3C headers that are to travel with it, instead of those it was made with.
+            attributes: Further attributes of the CloudEvent.
 
         Raises:
             MessageFormatError: A field holds what could not be read again; says which.
         """
-        from pydantic_core import to_json
-
-        record = self.to_record(message)
+        head = self._head(message)
         if trace_context is not None:
-            record = {**{name: value for name, value in record.items() if name not in CARRIED}, **trace_context}
-        return to_json(record, inf_nan_mode="strings")
+            head = {**{name: value for name, value in head.items() if name not in CARRIED}, **trace_context}
+        if attributes is not None:
+            head.update(attributes)
+        if isinstance(message, UnknownMessage):
+            return _json_of({**head, **_foreign_data(message.data)})
+        # The content is text already, and not put together again just to become the same text.
+        return b"".join((_json_of(head)[:-1], b',"data":', _Content.of(type(message)).write(message), b"}"))
 
     def decode(self, document: bytes | str) -> Message:
         """Return the message that *document*, the JSON of a CloudEvent, is.
@@ -81,29 +92,10 @@ class MessageCodec:
         Raises:
             MessageFormatError: A field holds what could not be read again; says which.
         """
-        record: dict[str, Any] = {
-            "specversion": "1.0",
-            "id": message.id,
-            "source": message.source,
-            "type": message.type,
-            "time": message.time.isoformat().replace("+00:00", "Z"),
-        }
-        if message.subject:
-            record["subject"] = message.subject
-        if message.correlation_id != message.id:
-            record["correlationid"] = message.correlation_id
-        if message.causation_id:
-            record["causationid"] = message.causation_id
-        if (key := message.key) and key != message.subject:
-            record["partitionkey"] = key
-        record.update(message.trace_context)
-        record.update(message.extensions)
         if isinstance(message, UnknownMessage):
-            return {**record, **message.attributes, **_foreign_data(message.data)}
-        record["pythontype"] = python_name(type(message))
-        record["datacontenttype"] = _JSON
-        record["data"] = _Content.of(type(message)).dump(message)
-        return record
+            return {**self._head(message), **_foreign_data(message.data)}
+        content: dict[str, Any] = _plain_of(_Content.of(type(message)).write(message))
+        return {**self._head(message), "data": content}
 
     def from_record(self, record: Mapping[str, Any]) -> Message:
         """Return the message that *record* is.
@@ -125,6 +117,32 @@ class MessageCodec:
         """
         found = self._types.find(_text(record, "type"), record.get("pythontype"))
         return found if _is_json(record.get("datacontenttype") or _JSON) else None
+
+    def _head(self, message: Message) -> dict[str, Any]:
+        """Return the record of *message* without what it says."""
+        head: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": message.id,
+            "source": message.source,
+            "type": message.type,
+            "time": message.time.isoformat().replace("+00:00", "Z"),
+        }
+        if message.subject:
+            head["subject"] = message.subject
+        if message.correlation_id != message.id:
+            head["correlationid"] = message.correlation_id
+        if message.causation_id:
+            head["causationid"] = message.causation_id
+        if (key := message.key) and key != message.subject:
+            head["partitionkey"] = key
+        head.update(message.trace_context)
+        head.update(message.extensions)
+        if isinstance(message, UnknownMessage):
+            head.update(message.attributes)
+        else:
+            head["pythontype"] = python_name(type(message))
+            head["datacontenttype"] = _JSON
+        return head
 
 
 _codec = MessageCodec()
@@ -150,6 +168,13 @@ class _Content:
         self._name = message_type.__name__
         self._names = content_names(message_type)
         self._adapter = _adapter(message_type, self._names)
+        from pydantic import ValidationError
+        from pydantic_core import PydanticSerializationError, to_json
+
+        # Looked up once: an import statement costs as much as writing the content does.
+        self._to_json = to_json
+        self._refusals = (PydanticSerializationError, TypeError)
+        self._misfit = ValidationError
 
     @classmethod
     def of(cls, message_type: type[Message]) -> _Content:
@@ -159,32 +184,26 @@ class _Content:
             known = _contents[message_type] = cls(message_type)
         return known
 
-    def dump(self, message: Message) -> dict[str, Any]:
-        """Return the content as plain values; proves that they can be read again, before they are sent or kept."""
-        from pydantic_core import from_json
-
+    def write(self, message: Message) -> bytes:
+        """Return the content as JSON; proves that it can be read again, before it is sent or kept."""
         document = self._written({name: getattr(message, name) for name in self._names})
         self._read(document)
-        return cast("dict[str, Any]", from_json(document))
+        return document
 
     def load(self, content: object) -> dict[str, Any]:
         """Return the values of the fields; names that the class does not have are left out."""
         return self._read(self._written(content))
 
     def _written(self, values: object) -> bytes:
-        from pydantic_core import PydanticSerializationError, to_json
-
         try:
-            return to_json(values, fallback=_plain, bytes_mode="base64", inf_nan_mode="strings")
-        except (PydanticSerializationError, TypeError) as error:
+            return self._to_json(values, fallback=_plain, bytes_mode="base64", inf_nan_mode="strings")
+        except self._refusals as error:
             raise MessageFormatError(f"{self._name} cannot be written as JSON: {error}") from error
 
     def _read(self, document: bytes) -> dict[str, Any]:
-        from pydantic import ValidationError
-
         try:
             return self._adapter.validate_json(document)
-        except ValidationError as error:
+        except self._misfit as error:
             problem = error.errors(include_url=False)[0]
             place = ".".join(map(str, (self._name, *problem["loc"])))
             raise MessageFormatError(f"{place}: {problem['msg']}, not {problem['input']!r:.100}") from error
@@ -232,6 +251,18 @@ def _evaluated(hint: object, scope: Mapping[str, Any], place: str) -> object:
         ) from error
 
 
+def _json_of(record: Mapping[str, Any]) -> bytes:
+    from pydantic_core import to_json
+
+    return to_json(record, inf_nan_mode="strings")
+
+
+def _plain_of(document: bytes) -> Any:
+    from pydantic_core import from_json
+
+    return from_json(document)
+
+
 def _plain(value: object) -> object:
     """Turn into plain values what pydantic does not know."""
     if isinstance(value, Mapping):
@@ -248,14 +279,16 @@ def _envelope(record: Mapping[str, Any]) -> dict[str, Any]:
         "time": _read_time(record.get("time")),
         "correlation_id": record.get("correlationid") or identity,
         "causation_id": record.get("causationid"),
-        "trace_context": FrozenDict({name: record[name] for name in CARRIED if record.get(name)}),
-        "extensions": FrozenDict(
-            {name: value for name, value in record.items() if name not in _KNOWN and value is not None}
-        ),
+        "trace_context": FrozenDict(traced) if (traced := _chosen(record, CARRIED)) else NO_TRACE,
+        "extensions": FrozenDict(_chosen(record, others)) if (others := record.keys() - _KNOWN) else _NOTHING,
     }
 
 
 _KNOWN = _OWN | _ATTRIBUTES | {"datacontenttype", "dataschema"}
+
+
+def _chosen(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: record[name] for name in names if record.get(name) is not None}
 
 
 def _read_time(text: object) -> datetime:
@@ -298,6 +331,8 @@ def _thawed(value: object) -> object:
 
 
 def _is_json(content_type: str) -> bool:
+    if content_type == _JSON:
+        return True
     kind = content_type.partition(";")[0].strip()
     return kind == _JSON or kind.endswith("+json")
 

@@ -191,13 +191,14 @@ def restore(message_type: type[M], values: Mapping[str, Any]) -> M:
     """
     complete(message_type)
     message = object.__new__(message_type)
-    for each in dataclasses.fields(message_type):
-        value = values[each.name] if each.name in values else _default(message_type, each)
-        _set(message, each.name, immutable(value, f"{message_type.__name__}.{each.name}"))
+    for name in (*ENVELOPE, *content_names(message_type)):
+        value = values[name] if name in values else _default(message_type, name)
+        _set(message, name, value if is_atom(value) else immutable(value, f"{message_type.__name__}.{name}"))
     return message
 
 
-def _default(message_type: type[Message], missing: dataclasses.Field[Any]) -> object:
+def _default(message_type: type[Message], name: str) -> object:
+    missing = message_type.__dataclass_fields__[name]
     if missing.default is not dataclasses.MISSING:
         return missing.default
     if missing.default_factory is not dataclasses.MISSING:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from honeyhive.events.messages import Event
 from honeyhive.events.tail import AsyncTail, Tail
@@ -126,8 +126,7 @@ class RecordedEvent:
         return f"<RecordedEvent {place} {self.type} {self.recorded_at.isoformat()}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """What saving has come to."""
 
     version: int
@@ -318,7 +317,7 @@ def check_arguments(aggregate_id: object, events: object, expected_version: obje
         TypeError: Something is of the wrong kind.
         ValueError: The id is empty, or the version is below 0.
     """
-    if not isinstance(aggregate_id, str) or isinstance(events, str | bytes) or not isinstance(events, Sequence):
+    if not isinstance(aggregate_id, str) or not isinstance(events, list | tuple | Sequence) or isinstance(events, str):
         raise TypeError(
             "save takes the id of an aggregate, a string, and a sequence of events; "
             f"not {type(aggregate_id).__name__} and {type(events).__name__}"

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from sqlalchemy import event, text
@@ -80,8 +80,7 @@ class Database:
             await self._ready()
             async with self.engine.connect() as connection:
                 if self.is_sqlite:
-                    # A transaction that begins by reading may find that it cannot write any more.
-                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    await _begin(connection)
                 else:
                     await connection.execute(_LOCK, {"key": _key_of(subject)})
                 yield connection
@@ -113,7 +112,7 @@ class Database:
     async def _make(self) -> None:
         async with self.engine.connect() as connection:
             if self.is_sqlite:
-                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                await _begin(connection)
             else:
                 # Two processes that make the same table at once would disturb one another.
                 await connection.execute(_LOCK, {"key": _key_of(self._events)})
@@ -130,6 +129,10 @@ def outages_told() -> Iterator[None]:
         if error.connection_invalidated or _is_away(error.orig):
             raise StoreUnavailableError(f"the database cannot be reached just now: {error.orig}") from error
         raise
+    except sqlite3.Error as error:
+        if is_away(error):
+            raise StoreUnavailableError(f"the database cannot be written just now: {error}") from error
+        raise
     except StoreUnavailableError:
         raise
     except OSError as error:
@@ -141,6 +144,12 @@ def _is_away(error: BaseException | None) -> bool:
         return is_away(error)
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     return isinstance(state, str) and state.startswith(_AWAY)
+
+
+async def _begin(connection: AsyncConnection) -> None:
+    """Begin a transaction that may write: one that begins by reading may find that it cannot write any more."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.execute("BEGIN IMMEDIATE")  # SQLAlchemy would go to the driver's thread three times for it
 
 
 def _key_of(subject: str) -> int:
@@ -176,7 +185,8 @@ def _sqlite(url: URL) -> AsyncEngine:
             url, connect_args=arguments, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0
         )
     else:
-        engine = create_async_engine(url, connect_args=arguments)
+        # What is not committed is rolled back before a connection goes back to the pool, which need not do it again.
+        engine = create_async_engine(url, connect_args=arguments, pool_reset_on_return=None)
     event.listen(engine.sync_engine, "connect", _prepare)
     return engine
 

@@ -88,7 +88,8 @@ class AsyncSQLEventStore(AsyncEventLog):
         self._clock = clock or SystemClock()
         self._poll_s = poll_s
         self._watchers = Watchers()
-        self._insert = self._events.insert()
+        # Compiled once; SQLAlchemy would put the parameters of each row in order anew.
+        self._insert = str(self._events.insert().compile(dialect=self.database.engine.dialect))
         self.outbox = SQLOutbox(self.database, codec=codec)
         self.inbox = SQLInbox(self.database, clock=clock)
         self.checkpoints = SQLCheckpoints(self.database)
@@ -189,20 +190,13 @@ class AsyncSQLEventStore(AsyncEventLog):
         documents: Mapping[str, str],
     ) -> Appended:
         recorded_ns = max(self._clock.time_ns(), state.recorded_ns)
+        position, version = state.position, state.version
         rows = [
-            {
-                "position": state.position + number,
-                "aggregate_id": aggregate_id,
-                "version": state.version + number,
-                "event_id": event.id,
-                "type": event.type,
-                "recorded_ns": recorded_ns,
-                "document": documents[event.id],
-            }
-            for number, event in enumerate(events, 1)
+            (position + number, aggregate_id, version + number, each.id, each.type, recorded_ns, documents[each.id])
+            for number, each in enumerate(events, 1)
         ]
         if rows:
-            await connection.execute(self._insert, rows)
+            await connection.exec_driver_sql(self._insert, rows)
         return Appended(state.version + len(rows), state.position + len(rows), len(rows))
 
     async def _state(self, connection: AsyncConnection, aggregate_id: str) -> _State:

@@ -36,12 +36,8 @@ class Documents:
         Raises:
             MessageFormatError: A field holds what could not be read again.
         """
-        from pydantic_core import to_json
-
         version = schema_version(type(event))
-        if version == 1:
-            return self._codec.encode(event)
-        return to_json({**self._codec.to_record(event), _VERSION: version}, inf_nan_mode="strings")
+        return self._codec.encode(event, attributes=None if version == 1 else {_VERSION: version})
 
     def read(self, document: bytes | str) -> tuple[Event, ...]:
         """Return the events that *document* is today: one, unless an upcaster splits or drops it.

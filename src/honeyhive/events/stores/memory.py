@@ -51,15 +51,30 @@ class InMemoryEventStore(EventLog):
         check_arguments(aggregate_id, events, expected_version)
         with self._lock:
             self._check_open()
-            known = {event.id: self._by_id[event.id] for event in events if event.id in self._by_id}
-            new = unsaved(aggregate_id, events, {key: record.aggregate_id for key, record in known.items()})
-            if new or not events:
-                check_version(aggregate_id, expected_version, len(self._streams.get(aggregate_id, ())))
-            self._append(aggregate_id, new)
-            appended = self._appended(aggregate_id, events, len(new))
-        if new:
-            self._watchers.tell(len(new))
+            if self._are_new(events):
+                version = len(self._streams.get(aggregate_id, ()))
+                check_version(aggregate_id, expected_version, version)
+                self._append(aggregate_id, events)
+                appended = Appended(version + len(events), len(self._log), len(events))
+            else:
+                appended = self._append_new(aggregate_id, events, expected_version)
+        if appended.added:
+            self._watchers.tell(appended.added)
         return appended
+
+    def _are_new(self, events: Sequence[Event]) -> bool:
+        ids = [event.id for event in events]
+        return self._by_id.keys().isdisjoint(ids) and (len(ids) == 1 or len(set(ids)) == len(ids))
+
+    def _append_new(self, aggregate_id: str, events: Sequence[Event], expected_version: int | None) -> Appended:
+        """Append those of *events* that were not saved before."""
+        known = {event.id: self._by_id[event.id].aggregate_id for event in events if event.id in self._by_id}
+        new = unsaved(aggregate_id, events, known)
+        if new:
+            check_version(aggregate_id, expected_version, len(self._streams.get(aggregate_id, ())))
+            self._append(aggregate_id, new)
+        last = max((self._by_id[event.id] for event in events), key=lambda record: record.position)
+        return Appended(last.version, last.position, len(new))
 
     def _append(self, aggregate_id: str, events: Sequence[Event]) -> None:
         if not events:
@@ -74,12 +89,6 @@ class InMemoryEventStore(EventLog):
 
     def _record(self, aggregate_id: str, version: int, recorded_ns: int, event: Event) -> RecordedEvent:
         return RecordedEvent(len(self._log) + 1, aggregate_id, version, recorded_ns, event.type, events=(event,))
-
-    def _appended(self, aggregate_id: str, events: Sequence[Event], added: int) -> Appended:
-        if not events:
-            return Appended(len(self._streams.get(aggregate_id, ())), len(self._log), 0)
-        records = [self._by_id[event.id] for event in events]
-        return Appended(max(record.version for record in records), max(record.position for record in records), added)
 
     def load(self, aggregate_id: str, from_version: int = 0, *, as_of: AsOf | None = None) -> Stream:
         return stream_of(self.history(aggregate_id, from_version, as_of=as_of), from_version)
