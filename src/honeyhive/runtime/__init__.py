@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from honeyhive.runtime.configuration import read_config
+    from honeyhive.runtime.configuration import Configuration, read_config
     from honeyhive.runtime.cron import Cron
     from honeyhive.runtime.declaring import controller, delete, every, get, on_message, patch, post, put, websocket
     from honeyhive.runtime.execution import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Claim": "ledgers",
+    "Configuration": "configuration",
     "Cron": "cron",
     "Crud": "sql",
     "EdgeInterceptor": "interceptors",
@@ -92,6 +93,7 @@ _HOMES = {
 }
 __all__ = [
     "Claim",
+    "Configuration",
     "Cron",
     "Crud",
     "EdgeInterceptor",

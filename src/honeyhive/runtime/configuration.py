@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import json
+import os
 import types
 from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from honeyhive.exceptions import ConfigurationError
+from honeyhive.runtime.execution import Execution
+from honeyhive.runtime.hooks import Configured
 
-__all__ = ["environment_name", "read_config"]
+__all__ = ["Configuration", "environment_name", "read_config"]
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class Configuration:
+    """The interceptor behind `use_config` for programs without a service; a service with ``config=`` needs it not.
+
+    The environment is read once, when it is made.
+
+    Args:
+        model: What to read.
+        environ: Where it is read; the process's environment by default.
+        prefix: Put before the names of environment variables.
+
+    Raises:
+        ConfigurationError: The environment does not make the configuration.
+    """
+
+    def __init__(self, model: type[BaseModel], environ: Mapping[str, str] | None = None, *, prefix: str = "") -> None:
+        self._state = Configured(config=read_config(model, os.environ if environ is None else environ, prefix=prefix))
+
+    def intercept(self, _: Execution) -> AbstractAsyncContextManager[Configured]:
+        """Let the execution find the configuration."""
+        return nullcontext(self._state)
 
 
 def read_config(model: type[M], environ: Mapping[str, str], *, prefix: str = "") -> M:

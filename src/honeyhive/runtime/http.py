@@ -219,6 +219,7 @@ class _Answer:
         if route is not None:
             self._span.update_name(f"{self._scope.get('method', 'WEBSOCKET')} {route}")
             self._span.set_attribute("http.route", route)
+            self._span.set_attribute("code.function.name", getattr(self._scope.get("endpoint"), "__qualname__", ""))
         if status is not None:
             self._span.set_attribute("http.response.status_code", status)
             if status >= 500:

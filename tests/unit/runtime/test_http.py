@@ -142,6 +142,7 @@ def test_whatever_is_asked_leaves_a_span_with_route_and_status(
     assert (name, status) == (span.name, span.attributes["http.response.status_code"])
     assert ("error" if failed else "unset") == span.status
     assert span.attributes["url.path"] == path
+    assert span.attributes.get("code.function.name", "nobody").startswith("Tasks." if "tasks" in path else "nobody")
 
 
 def test_a_connection_leaves_a_span_too(capture_spans: SpanCapture, client: TestClient) -> None:

@@ -13,6 +13,7 @@ import pytest
 from honeyhive import State
 from honeyhive.exceptions import DeclarationError, MissingInterceptorError
 from honeyhive.runtime import (
+    Configuration,
     Execution,
     HttpExecution,
     Service,
@@ -148,6 +149,13 @@ async def test_a_later_interceptor_may_use_what_an_earlier_one_provides() -> Non
 async def test_a_missing_hook_names_the_interceptor_to_add(use: Any, words: str) -> None:
     with pytest.raises(MissingInterceptorError, match=words):
         use()
+
+
+async def test_configuration_is_an_interceptor_too() -> None:
+    async with intercepted(REQUEST, [Configuration(Config, {"MY_TENANT": "acme"}, prefix="MY_")]):
+        assert use_config(Config) == Config(tenant="acme")
+        with pytest.raises(MissingInterceptorError, match="is a Config, not a Tenant"):
+            use_config(Tenant)
 
 
 async def test_nothing_is_left_when_the_execution_has_ended() -> None:

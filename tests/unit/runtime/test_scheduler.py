@@ -221,6 +221,37 @@ async def test_what_cannot_be_dispatched_is_tried_again() -> None:
     assert [(5, 2), (10, 1)] == sorted(handed)
 
 
+async def test_a_job_that_is_slower_than_its_lease_keeps_its_claim() -> None:
+    class Slow:
+        @every("* * * * * */5")
+        async def slow(self) -> None:
+            note_run()
+            while ledger.renewals < 5:
+                await renewed.wait()
+
+    class Counting(MemoryTickLedger):
+        renewals = 0
+
+        async def renew(self, claim: Any, lease_s: float) -> bool:
+            nonlocal renewed
+            self.renewals += 1
+            renewed.set()
+            renewed = anyio.Event()
+            return await super().renew(claim, lease_s)
+
+    renewed = anyio.Event()
+    running = Running(Service("shop", controllers=[Slow], scheduler=SchedulerSettings(lease_s=0.03)))
+    running.ledger = ledger = Counting(running.clock)
+
+    async with running.scheduler() as one, running.scheduler() as other:
+        running.clock.advance(5)
+        await one()
+        await other()
+
+    assert [5] == ticks()
+    assert [] == await ledger.abandoned(["Slow.slow"])
+
+
 async def test_a_job_is_stopped_when_its_claim_is_lost() -> None:
     """As after a partition: the other scheduler has taken over, and two must not work on one tick."""
 
