@@ -33,7 +33,7 @@ from honeyhive.utils.redact import Redactor
 BATCHES = 8
 PAUSE_S = 0.001
 
-PROMISED = {"CPU per span": 0.60, "another thread's wake-up, p90": 0.60}
+PROMISED = {"CPU per span": 0.30, "another thread's wake-up, p90": 0.20}
 """At most this part of what OpenTelemetry's exporter takes."""
 
 Export = Callable[[], None]

@@ -48,9 +48,11 @@ class LazyGroup(click.Group):
 
 COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "config": ("honeyhive.cli.config", "config", "Show every setting and where it came from."),
+    "data": ("honeyhive.cli.data", "data", "Care for what the backend keeps."),
     "doctor": ("honeyhive.cli.doctor", "doctor", "Say why no trace shows up."),
     "run": ("honeyhive.cli.run", "run", "Run a process of a service: http, worker, scheduler, or all."),
     "serve": ("honeyhive.cli.serve", "serve", "Run the backend on this machine."),
+    "sessions": ("honeyhive.cli.sessions", "sessions", "List and show sessions, also as they were."),
     "spool": ("honeyhive.cli.spool", "spool", "Look at, send or give up spans that wait to be delivered."),
     "traces": ("honeyhive.cli.traces", "traces", "List, show and export recorded traces."),
 }

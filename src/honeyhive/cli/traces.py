@@ -23,7 +23,7 @@ from honeyhive.utils import wording
 from honeyhive.utils.text import visible
 from honeyhive.utils.trees import Row, drawn
 
-__all__ = ["traces"]
+__all__ = ["columns", "shown", "traces", "tree_lines", "whole", "with_queries"]
 
 P = ParamSpec("P")
 
@@ -42,7 +42,7 @@ def traces(context: click.Context, data: Path | None) -> None:
     context.obj = Queries((data or current_data()) / INDEX_NAME, longest_s=60)
 
 
-def _with_queries(command: Callable[Concatenate[Queries, P], None]) -> Callable[P, None]:
+def with_queries(command: Callable[Concatenate[Queries, P], None]) -> Callable[P, None]:
     """Give *command* the read model, and say in plain words when there is none."""
 
     @wraps(command)
@@ -69,7 +69,7 @@ def _with_queries(command: Callable[Concatenate[Queries, P], None]) -> Callable[
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1_000))
 @click.option("--cursor", help="Where to go on, as the list before has printed it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_with_queries
+@with_queries
 def list_(
     queries: Queries,
     project: str | None,
@@ -85,7 +85,7 @@ def list_(
     if as_json:
         click.echo(json.dumps({"traces": page.items, "next_cursor": page.next_cursor}, indent=2))
         return
-    for line in _columns([_HEAD, *(_cells(item) for item in page.items)]):
+    for line in columns([_HEAD, *(_cells(item) for item in page.items)]):
         click.echo(line)
     if not page.items:
         click.echo("(no traces)")
@@ -96,7 +96,7 @@ def list_(
 @traces.command()
 @click.argument("trace_id")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything that was captured.")
-@_with_queries
+@with_queries
 def show(queries: Queries, trace_id: str, as_json: bool) -> None:
     """Show one trace as a tree under its session: type, name, duration, model, tokens, error."""
     trace = queries.trace(trace_id.lower(), with_details=as_json)
@@ -106,7 +106,7 @@ def show(queries: Queries, trace_id: str, as_json: bool) -> None:
         click.echo(json.dumps(trace, indent=2))
         return
     if trace["session_id"] is not None:
-        click.echo(" ".join(filter(None, ("session", _shown(trace["session_name"]), _shown(trace["session_id"])))))
+        click.echo(" ".join(filter(None, ("session", shown(trace["session_name"]), shown(trace["session_id"])))))
     spans = trace["span_list"]
     for line in tree_lines(spans if isinstance(spans, list) else []):
         click.echo(line)
@@ -116,7 +116,7 @@ def show(queries: Queries, trace_id: str, as_json: bool) -> None:
 @click.option("--format", "shape", type=click.Choice(["jsonl", "json"]), default="jsonl", show_default=True)
 @click.option("--project", help="Only of this project.")
 @click.option("--session", "session_id", help="Only of this session.")
-@_with_queries
+@with_queries
 def export(queries: Queries, shape: str, project: str | None, session_id: str | None) -> None:
     """Write every span with all that was captured to standard output, oldest first."""
     spans = queries.every_span(project=project, session_id=session_id)
@@ -135,18 +135,18 @@ def export(queries: Queries, shape: str, project: str | None, session_id: str | 
 def tree_lines(spans: Iterable[Mapping[str, object]]) -> Iterable[str]:
     """Draw spans, given parents first with ``depth`` and ``children``, as a tree of lines."""
     return drawn(
-        Row(_whole(span["depth"]), len(children) if isinstance(children := span["children"], list) else 0, _line(span))
+        Row(whole(span["depth"]), len(children) if isinstance(children := span["children"], list) else 0, _line(span))
         for span in spans
     )
 
 
 def _line(span: Mapping[str, object]) -> str:
     parts = [
-        f"{_shown(span['event_type'])} {_shown(span['name']) or '(no name)'}",
-        wording.duration(_whole(span["end_ns"]) - _whole(span["start_ns"])),
-        _shown(span["model"]),
+        f"{shown(span['event_type'])} {shown(span['name']) or '(no name)'}",
+        wording.duration(whole(span["end_ns"]) - whole(span["start_ns"])),
+        shown(span["model"]),
         _tokens(span),
-        f"✕ {_shown(span['error'])}" if span["error"] is not None else "",
+        f"✕ {shown(span['error'])}" if span["error"] is not None else "",
         "(orphan)" if span["is_orphan"] else "",
     ]
     return "  ".join(part for part in parts if part)
@@ -166,24 +166,27 @@ _HEAD: Final = ("TRACE", "STARTED", "DURATION", "SPANS", "ERRORS", "PROJECT", "N
 def _cells(item: Mapping[str, object]) -> tuple[str, ...]:
     return (
         str(item["trace_id"]),
-        wording.moment(_whole(item["start_ns"])),
-        wording.duration(_whole(item["end_ns"]) - _whole(item["start_ns"])),
+        wording.moment(whole(item["start_ns"])),
+        wording.duration(whole(item["end_ns"]) - whole(item["start_ns"])),
         str(item["spans"]),
         str(item["errors"] or ""),
-        _shown(item["project"])[:30],
-        _shown(item["name"])[:80],
+        shown(item["project"])[:30],
+        shown(item["name"])[:80],
     )
 
 
-def _columns(rows: list[tuple[str, ...]]) -> Iterable[str]:
+def columns(rows: list[tuple[str, ...]]) -> Iterable[str]:
+    """Yield *rows* as lines of aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return *value* as it is safe to print, on one line; nothing for ``None``."""
     return visible(str(value), one_line=True) if value is not None else ""
 
 
-def _whole(value: object) -> int:
+def whole(value: object) -> int:
+    """Return *value* if it is a whole number, and else 0."""
     return value if isinstance(value, int) else 0

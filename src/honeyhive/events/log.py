@@ -19,13 +19,13 @@ from typing import Final, NamedTuple, Protocol
 from honeyhive.journal import JournalInterface, Position, Record
 from honeyhive.utils.clock import Clock, SystemClock
 
-__all__ = ["DurableLog", "LogRecord", "LogSource", "Readable"]
+__all__ = ["DatedRecord", "DurableLog", "LogSource", "Readable"]
 
 _DATED: Final = 0x8000
 _DATE: Final = struct.Struct(">Q")
 
 
-class LogRecord(NamedTuple):
+class DatedRecord(NamedTuple):
     """A record of a log."""
 
     kind: int
@@ -59,7 +59,7 @@ class LogSource:
         self._max_bytes = max_bytes
         self._max_items = max_items
 
-    def read(self, after: Position | None) -> list[LogRecord]:
+    def read(self, after: Position | None) -> list[DatedRecord]:
         """Return the next batch behind *after*.
 
         Raises:
@@ -119,14 +119,14 @@ class DurableLog:
         """
         self._journal.sync()
 
-    def record(self, position: Position, kind: int) -> LogRecord:
+    def record(self, position: Position, kind: int) -> DatedRecord:
         """Return the record at *position*, which is of *kind* and dated.
 
         Raises:
             JournalError: There is no whole record.
         """
         payload = self._journal.payload(position)
-        return LogRecord(kind, 1, payload[_DATE.size :], position, _DATE.unpack_from(payload)[0])
+        return DatedRecord(kind, 1, payload[_DATE.size :], position, _DATE.unpack_from(payload)[0])
 
     @property
     def last(self) -> Position | None:
@@ -134,9 +134,9 @@ class DurableLog:
         return self._journal.last
 
 
-def opened(record: Record) -> LogRecord:
+def opened(record: Record) -> DatedRecord:
     """Return *record* of a journal as a record of the log that the journal is."""
     if not record.kind & _DATED:
-        return LogRecord(record.kind, record.items, record.payload, record.position, None)
+        return DatedRecord(record.kind, record.items, record.payload, record.position, None)
     recorded_ns = _DATE.unpack_from(record.payload)[0]
-    return LogRecord(record.kind & ~_DATED, record.items, record.payload[_DATE.size :], record.position, recorded_ns)
+    return DatedRecord(record.kind & ~_DATED, record.items, record.payload[_DATE.size :], record.position, recorded_ns)

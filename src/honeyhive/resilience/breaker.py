@@ -72,7 +72,7 @@ class CircuitBreaker(Renewable):
             ...
 
     A cancelled call says nothing about what it called, and is not counted. Refusals and changes of state are told on
-    the current span, changes also in the log of ``honeyhive.resilience``.
+    the current span, changes also at level INFO on logger ``honeyhive.resilience``.
 
     Safe to use from any thread, in any number of event loops and in a forked child; it never blocks.
 
@@ -300,8 +300,7 @@ class CircuitBreaker(Renewable):
         from honeyhive.resilience import facts
 
         facts.tell(names.CIRCUIT_CHANGED, circuit=self.name, old_state=old.value, new_state=new.value, reason=reason)
-        level = logging.WARNING if new is CircuitState.OPEN else logging.INFO
-        _logger.log(level, "circuit %r is %s now, was %s: %s", self.name, new, old, reason)
+        _logger.info("circuit %r is %s now, was %s: %s", self.name, new, old, reason)
 
     # -- the core --------------------------------------------------------------------------------
 

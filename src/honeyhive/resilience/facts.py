@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 
-from opentelemetry.trace import INVALID_SPAN, Span, get_current_span
+from opentelemetry.context import get_current
+from opentelemetry.trace import Span, get_current_span
 
 from honeyhive.models.conventions import resilience as names
 from honeyhive.utils.fork import Renewable, renew_after_fork
@@ -50,8 +51,8 @@ def is_wanted() -> bool:
 
 def add(name: str, amount: float = 1) -> None:
     """Add *amount* to the attribute *name* of the current span."""
-    span = get_current_span()
-    if span is not INVALID_SPAN and span.is_recording():
+    # The usual context without a tracer is empty, which is known sooner than that it holds no span.
+    if get_current() and (span := get_current_span()).is_recording():
         _sums.add(span, name, amount)
 
 

@@ -88,21 +88,29 @@ class RetryPolicy:
         except OverflowError:
             return self.max_delay
 
-    def begin(self, clock: Clock, randomness: Callable[[], float] = _randomness) -> Attempts:
-        """Start following one operation; its first try is now."""
-        return Attempts(self, clock, randomness)
+    def begin(
+        self, clock: Clock, randomness: Callable[[], float] = _randomness, *, began_s: float | None = None
+    ) -> Attempts:
+        """Start following one operation.
+
+        Args:
+            clock: Measures its age.
+            randomness: Returns numbers of ``[0, 1)``.
+            began_s: When its first try began, on the monotonic clock; now by default.
+        """
+        return Attempts(self, clock, randomness, clock.monotonic() if began_s is None else began_s)
 
 
 class Attempts:
     """One operation on its way through a policy; for one thread or task at a time."""
 
-    __slots__ = ("_clock", "_delays", "_policy", "_started", "number")
+    __slots__ = ("_began_s", "_clock", "_delays", "_policy", "number")
 
-    def __init__(self, policy: RetryPolicy, clock: Clock, randomness: Callable[[], float] = _randomness) -> None:
+    def __init__(self, policy: RetryPolicy, clock: Clock, randomness: Callable[[], float], began_s: float) -> None:
         self._policy = policy
         self._clock = clock
         self._delays = policy.delays(randomness)
-        self._started = clock.monotonic()
+        self._began_s = began_s
         self.number = 1
         """Which try is under way, the first being 1."""
 
@@ -123,7 +131,7 @@ class Attempts:
         return pause
 
     def _age(self) -> float:
-        return self._clock.monotonic() - self._started
+        return self._clock.monotonic() - self._began_s
 
 
 def _require(holds: bool, name: str, value: object, meaning: str) -> None:

@@ -80,14 +80,17 @@ def retry(operation: object = None, /, **options: Unpack[RetryOptions]) -> objec
         loops = _Loops(**options)
         if operation is None:
             return loops.decorate
-        return loops.run_async(checked(operation, "retry"), operation)
+        usable = checked(operation, "retry")
+        if inspect.isawaitable(usable):
+            return loops.once(usable)
+        return loops.asynchronous(functools.partial(begin, usable, "retry"), usable)()
     except (TypeError, ValueError):
         discard(operation)
         raise
 
 
 class _Loops:
-    """The two loops, for one policy."""
+    """The two loops, for one policy. What works at once costs no more than the call."""
 
     def __init__(
         self, clock: Clock | None = None, pause: Callable[[float], Awaitable[None]] | None = None, **policy: Any
@@ -95,66 +98,106 @@ class _Loops:
         self._policy = RetryPolicy(**policy)
         self._clock = clock or SystemClock()
         self._pause = pause or _sleep
+        self._now = None if self._policy.max_age is None else self._clock.monotonic
 
     def decorate(self, function: Callable[P, T]) -> Callable[P, T]:
         """Return *function*, tried again where it fails."""
         refuse_generators(function, "retry")
         if is_async(function):
-            asynchronous = cast("Callable[..., Awaitable[object]]", function)
+            return cast("Callable[P, T]", self.asynchronous(cast("Callable[..., Awaitable[T]]", function), function))
+        return self.synchronous(function)
 
-            @functools.wraps(function)
-            async def retried_async(*args: P.args, **kwargs: P.kwargs) -> object:
-                return await self.run_async(functools.partial(asynchronous, *args, **kwargs), function)
-
-            return cast("Callable[P, T]", retried_async)
+    def synchronous(self, function: Callable[P, T]) -> Callable[P, T]:
+        """Return *function*, called until it works or is given up."""
+        now = self._now
 
         @functools.wraps(function)
         def retried(*args: P.args, **kwargs: P.kwargs) -> T:
-            return self.run(functools.partial(function, *args, **kwargs), function)
+            began_s = None if now is None else now()
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                attempts = self._policy.begin(self._clock, began_s=began_s)
+                wait_s = _pause_after(error, attempts, function)
+                if wait_s is None:
+                    raise
+            # Outside the handler: otherwise the next error would carry this one as its context.
+            return self._again(functools.partial(function, *args, **kwargs), function, attempts, wait_s)
 
         return retried
 
-    def run(self, operation: Callable[[], T], named: object) -> T:
-        """Call *operation* until it works or is given up."""
-        attempts = self._policy.begin(self._clock)
+    def _again(self, operation: Callable[[], T], named: object, attempts: Attempts, wait_s: float) -> T:
         while True:
+            self._clock.sleep(wait_s)
             try:
                 result = operation()
             except Exception as error:
-                wait_s = attempts.pause_after(error)
-                _tell(named, attempts, wait_s, error)
-                if wait_s is None:
+                pause_s = _pause_after(error, attempts, named)
+                if pause_s is None:
                     raise
+                wait_s = pause_s
             else:
                 facts.add(names.RETRY_ATTEMPTS)
                 return result
-            # Outside the handler: otherwise the next error would carry this one as its context.
-            self._clock.sleep(wait_s)
 
-    async def run_async(self, operation: Callable[[], Awaitable[T]] | Awaitable[T], named: object) -> T:
-        """Call and await *operation* until it works or is given up."""
-        attempts = self._policy.begin(self._clock)
-        while True:
-            awaitable = begin(operation, "retry")
+    def asynchronous(self, function: Callable[P, Awaitable[T]], named: object) -> Callable[P, Coroutine[Any, Any, T]]:
+        """Return *function*, called and awaited until it works or is given up."""
+        now = self._now
+
+        @functools.wraps(function)
+        async def retried(*args: P.args, **kwargs: P.kwargs) -> T:
+            began_s = None if now is None else now()
             try:
-                result: T = await awaitable
+                return await function(*args, **kwargs)
             except Exception as error:
-                wait_s = attempts.pause_after(error)
-                _tell(named, attempts, wait_s, error)
+                attempts = self._policy.begin(self._clock, began_s=began_s)
+                wait_s = _pause_after(error, attempts, named)
                 if wait_s is None:
                     raise
-                if awaitable is operation:
-                    raise _spent(operation) from error
+            return await self._again_async(functools.partial(function, *args, **kwargs), named, attempts, wait_s)
+
+        return retried
+
+    async def _again_async(
+        self, operation: Callable[[], Awaitable[T]], named: object, attempts: Attempts, wait_s: float
+    ) -> T:
+        while True:
+            await self._pause(wait_s)
+            try:
+                result = await operation()
+            except Exception as error:
+                pause_s = _pause_after(error, attempts, named)
+                if pause_s is None:
+                    raise
+                wait_s = pause_s
             else:
                 facts.add(names.RETRY_ATTEMPTS)
                 return result
-            await self._pause(wait_s)
+
+    async def once(self, awaitable: Awaitable[T]) -> T:
+        """Await what cannot be awaited again; where another try is due, say so."""
+        attempts = self._policy.begin(self._clock)
+        try:
+            return await awaitable
+        except Exception as error:
+            is_final = attempts.pause_after(error) is None
+            _tell(awaitable, 1, None, error)
+            if is_final:
+                raise
+            raise _spent(awaitable) from error
 
 
-def _tell(operation: object, attempts: Attempts, wait_s: float | None, error: Exception) -> None:
+def _pause_after(error: Exception, attempts: Attempts, operation: object) -> float | None:
+    """Return the pause before the next attempt, ``None`` if there is none, and tell of the failed one."""
+    number = attempts.number
+    wait_s = attempts.pause_after(error)
+    _tell(operation, number, wait_s, error)
+    return wait_s
+
+
+def _tell(operation: object, number: int, wait_s: float | None, error: Exception) -> None:
     """Put a failed attempt on the span and in the log."""
     name = name_of(operation)
-    number = attempts.number if wait_s is None else attempts.number - 1
     facts.attempt_failed(name, number, wait_s, error)
     what_next = "no more will follow" if wait_s is None else f"the next is due in {wait_s:.3g} s"
     _logger.info("%s failed at attempt %d with %s; %s", name, number, type(error).__name__, what_next)

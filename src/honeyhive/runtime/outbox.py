@@ -10,16 +10,25 @@ that it was done are one transaction: a process may die at any moment, and a mes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from honeyhive.events import AsyncProjector, AsyncRelay, Message, MessageBus, SQLCheckpoints, SQLInbox, SQLOutbox
+from honeyhive.events import (
+    AsyncProjector,
+    AsyncRelay,
+    Message,
+    MessageBus,
+    RecordedEvent,
+    SQLCheckpoints,
+    SQLInbox,
+    SQLOutbox,
+)
 from honeyhive.events.sql.database import Database
 from honeyhive.events.sql.tables import Tables
 from honeyhive.exceptions import DoneBeforeError
@@ -30,6 +39,8 @@ from honeyhive.runtime.publishing import Publications, Publisher
 from honeyhive.utils.guard import guard
 
 __all__ = ["Once", "OutboxPublishing"]
+
+T = TypeVar("T")
 
 _LEASE_S: Final = 10.0
 _ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,8 +74,8 @@ class OutboxPublishing:
         poll_s: float = 0.1,
     ) -> None:
         self._database = Database(engine, Tables(prefix))
-        self._outbox = SQLOutbox(self._database)
-        self._checkpoints = SQLCheckpoints(self._database)
+        self._outbox = _WholeOutbox(self._database)
+        self._checkpoints = _WholeCheckpoints(self._database)
         self._bus = bus
         self._ledger = ledger
         self._session = session
@@ -121,6 +132,31 @@ class OutboxPublishing:
             await anyio.sleep(_LEASE_S / 4)
             kept = await ledger.renew(claim, _LEASE_S)
         relaying.cancel()
+
+
+class _WholeOutbox(SQLOutbox):
+    """An outbox whose reading is not cancelled in its middle: that would leave a connection behind in a transaction."""
+
+    async def read(self, after: int | None) -> list[RecordedEvent]:
+        return await _whole(super().read(after))
+
+
+class _WholeCheckpoints(SQLCheckpoints):
+    """Positions whose saving is not cancelled in its middle."""
+
+    async def load(self, name: str) -> int | None:
+        return await _whole(super().load(name))
+
+    async def save(self, name: str, position: int | None) -> object:
+        return await _whole(super().save(name, position))
+
+
+async def _whole(step: Awaitable[T]) -> T:
+    """Wait for *step*, and be cancelled only after it."""
+    ends: list[T] = []
+    with anyio.CancelScope(shield=True):
+        ends.append(await step)
+    return ends[0]
 
 
 class _Committing(AbstractAsyncContextManager[Publications]):

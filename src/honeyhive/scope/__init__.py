@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from honeyhive.scope.block import ScopeBlock
     from honeyhive.scope.current import Scope
     from honeyhive.scope.disposables import Disposable
-    from honeyhive.scope.tasks import TaskHandle, TaskPolicy
+    from honeyhive.scope.handles import TaskHandle
+    from honeyhive.scope.tasks import TaskPolicy
 
 __all__ = ["Disposable", "Scope", "ScopeBlock", "TaskHandle", "TaskPolicy", "ctx"]
 
@@ -22,7 +23,7 @@ _HOMES = {
     "Disposable": "disposables",
     "Scope": "current",
     "ScopeBlock": "block",
-    "TaskHandle": "tasks",
+    "TaskHandle": "handles",
     "TaskPolicy": "tasks",
 }
 

@@ -20,7 +20,7 @@ from honeyhive.models.state import State
 from honeyhive.scope.current import Scope, current_scope, innermost
 from honeyhive.scope.disposables import Disposable, Resources, checked_disposables
 from honeyhive.scope.outcome import Outcome, details
-from honeyhive.scope.spans import PATH, Tracing
+from honeyhive.scope.spans import Tracing
 from honeyhive.scope.states import States
 from honeyhive.scope.tasks import TASK_POLICIES, TaskOwner, TaskPolicy, current_task
 
@@ -90,15 +90,16 @@ class ScopeBlock:
 
     async def __aenter__(self) -> Scope:
         scope = self._begin()
-        opening = Outcome(self._name)
-        with opening:
+        try:
             if self._disposables:
                 await self._open_resources(scope)
             scope.owner = self._owner = await TaskOwner.open(self._policy, self._opener)
-        failure = opening.error
-        if failure is not None:
-            await self._close(opening)
-            raise opening.error or failure
+        except BaseException as error:
+            outcome = Outcome(self._name, error)
+            await self._close(outcome)
+            if outcome.error is not None and outcome.error is not error:
+                raise outcome.error from None
+            raise
         return scope
 
     async def __aexit__(
@@ -149,7 +150,6 @@ class ScopeBlock:
         if self._span is not None:
             scope.outside = otel_context.get_current()
             scope.span = self._span.__enter__()
-            scope.span.set_attribute(PATH, str(scope))
         self._token: Token[Scope | None] = current_scope.set(scope)
         return scope
 
@@ -266,7 +266,8 @@ def scope_block(
         raise TypeError(f"trace is True, False or None, not {tracing.wanted!r}")
     if policy not in TASK_POLICIES:
         raise ValueError(f"tasks is 'cancel', 'join', 'leave' or None, not {policy!r}")
-    return ScopeBlock(name, states, checked_disposables(disposables), tracing, policy, _module_of_caller())
+    resources = checked_disposables(disposables) if disposables != () else ()
+    return ScopeBlock(name, states, resources, tracing, policy, _module_of_caller())
 
 
 _SWITCH: Final = (True, False, None)

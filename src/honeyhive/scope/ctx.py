@@ -12,6 +12,7 @@ Everything here acts on the innermost scope of the current context, in whatever 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
@@ -26,9 +27,10 @@ from honeyhive.models.state import State
 from honeyhive.scope.block import ScopeBlock, scope_block
 from honeyhive.scope.current import Scope, current_scope, innermost, require_scope
 from honeyhive.scope.disposables import Disposable
+from honeyhive.scope.handles import TaskHandle
 from honeyhive.scope.logs import log
-from honeyhive.scope.spans import Tracing
-from honeyhive.scope.tasks import TaskHandle, TaskPolicy
+from honeyhive.scope.spans import BY_DEFAULT, Tracing
+from honeyhive.scope.tasks import TaskPolicy
 from honeyhive.utils.missing import MISSING, Missing
 
 __all__ = [
@@ -79,7 +81,7 @@ def scope(
         TypeError: An argument is of the wrong kind.
         ValueError: The name is empty, or *tasks* is no policy.
     """
-    return scope_block(name, states, disposables, Tracing(trace), tasks)
+    return scope_block(name, states, disposables, BY_DEFAULT if trace is None else Tracing(trace), tasks)
 
 
 def current() -> Scope:
@@ -109,11 +111,11 @@ def state(kind: type[S], /, default: D | Missing = MISSING) -> S | D:
         NoScopeError: No scope is open here.
         TypeError: *kind* is no state class.
     """
-    _require_state_class(kind)
     here = innermost()
     found = None if here is None else here.states.find(kind)
     if found is not None:
         return found
+    _require_state_class(kind)
     if default is not MISSING:
         return default
     if here is None:
@@ -173,7 +175,8 @@ def spawn(function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwa
         raise ScopeError(
             f"{here!r} owns no tasks here: it has been left, is detached, or was opened without `async with`"
         )
-    return here.owner.spawn(function, args, kwargs)
+    name = getattr(function, "__qualname__", None) or repr(function)
+    return here.owner.spawn(name, functools.partial(function, *args, **kwargs))
 
 
 @contextmanager

@@ -43,11 +43,13 @@ class Outcome:
     @property
     def error(self) -> BaseException | None:
         """What is to be raised; ``None`` if all went well."""
+        if not self._errors:
+            return None
         failures = [error for error in self._errors if not _is_cancellation(error)]
         if len(failures) > 1 or (failures and self._is_group):
             self._group = self._group or BaseExceptionGroup(f"errors in scope {self._scope!r}", failures)
             return self._group
-        return next(iter(failures or self._errors), None)
+        return (failures or self._errors)[0]
 
     def add(self, error: BaseException) -> None:
         """Take in one more error, unless it is known."""

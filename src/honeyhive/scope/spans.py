@@ -18,10 +18,7 @@ from opentelemetry import trace as otel_trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 
-__all__ = ["PATH", "SpanOpener", "Tracing", "use_spans_of"]
-
-PATH: Final = "honeyhive.scope.path"
-"""Attribute: the names from the outermost scope to this one, such as ``app > orders``."""
+__all__ = ["BY_DEFAULT", "SpanOpener", "Tracing", "use_spans_of"]
 
 SpanOpener: TypeAlias = Callable[[str], AbstractContextManager[Span] | None]
 """Makes a span of this name that is current while it is entered; ``None`` where no tracer would record it."""
@@ -59,6 +56,9 @@ class Tracing:
             return self.opener(name)
         span = None if _Plug.opener is None else _Plug.opener(name)
         return _GlobalSpan(name) if span is None and traced else span
+
+
+BY_DEFAULT: Final = Tracing()
 
 
 class _GlobalSpan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from honeyhive.exceptions import StateError
 from honeyhive.models.state import State
@@ -23,15 +23,17 @@ class States:
     __slots__ = ("outer", "own")
 
     def __init__(self, given: Iterable[State], outer: States | None) -> None:
-        self.own: dict[type[State], State] = {type(state): state for state in given}
+        self.own: dict[type[State], Any] = {type(state): state for state in given}
         self.outer = outer
 
     def find(self, kind: type[S]) -> S | None:
         """Return the innermost state of exactly this class, or ``None``."""
-        for level in self._levels():
-            found = level.own.get(kind)
+        level: States | None = self
+        while level is not None:
+            found: S | None = level.own.get(kind)
             if found is not None:
-                return cast("S", found)
+                return found
+            level = level.outer
         return None
 
     def make(self, kind: type[S]) -> S:
@@ -41,7 +43,8 @@ class States:
             StateError: It has fields without defaults.
         """
         *_, outermost = self._levels()
-        return cast("S", outermost.own.setdefault(kind, kind()))
+        made: S = outermost.own.setdefault(kind, kind())
+        return made
 
     def add(self, states: Iterable[State]) -> None:
         """Provide more."""

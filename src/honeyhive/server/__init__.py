@@ -12,7 +12,7 @@
     logs         OTLP logs as rows                  reports   what programs have lost
     ingest       the routes that take data in       adoption  what was recorded while no backend ran
     log          the journal: accepted means on the disk
-    projector    from the journal to the read model
+    projector    from the journal to the read model           history   as it was; the read model made anew
     records      spans and events as rows           figures   tokens, model, cost of an event
     store        the read model in SQLite           tree      spans as a tree
     queries      what readers ask                   filters   what they may ask for

@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from honeyhive.exceptions import ProjectionStoppedError
 from honeyhive.journal import Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext, otlp
@@ -33,7 +34,7 @@ from honeyhive.server.events import Intake, Submission
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.log import IngestLog
 from honeyhive.server.logs import accepted_logs, logs_from_protobuf
-from honeyhive.server.projector import Projector
+from honeyhive.server.projector import IngestProjector
 from honeyhive.server.reports import CLIENT_REPORTS
 
 __all__ = ["LOG_PATHS", "OTLP_PATHS", "REST_CALLS", "Ingest"]
@@ -71,7 +72,7 @@ class Ingest:
         limits: The bounds of one request.
     """
 
-    def __init__(self, *, log: IngestLog, projector: Projector, intake: Intake, limits: Limits) -> None:
+    def __init__(self, *, log: IngestLog, projector: IngestProjector, intake: Intake, limits: Limits) -> None:
         self._log = log
         self._projector = projector
         self._intake = intake
@@ -153,7 +154,7 @@ class Ingest:
         return checked.reply(), position
 
 
-async def until_readable(projector: Projector, position: Position | None, limits: Limits) -> None:
+async def until_readable(projector: IngestProjector, position: Position | None, limits: Limits) -> None:
     """Wait until everything up to *position* can be read.
 
     Raises:
@@ -162,7 +163,7 @@ async def until_readable(projector: Projector, position: Position | None, limits
     try:
         async with asyncio.timeout(limits.wait_s):
             await asyncio.wrap_future(projector.reached(position))
-    except TimeoutError:
+    except (TimeoutError, ProjectionStoppedError):
         raise Refusal(503, "Stored, but not readable yet.", retry_after_s=1) from None
 
 

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from honeyhive.events.log import DurableLog
 from honeyhive.exceptions import JournalError, JournalFullError
 from honeyhive.journal import JournalInterface, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server.limits import Refusal
+from honeyhive.utils.clock import Clock
 
 __all__ = ["IngestLog"]
 
@@ -18,13 +20,14 @@ _BROKEN: Final = "The backend cannot write its journal; nothing was stored."
 
 
 class IngestLog:
-    """Appends durably, from any number of threads; those that wait for the disk together share one sync.
+    """Appends durably and dated, from any number of threads; those that wait for the disk together share one sync.
 
     Args:
         journal: A kept journal.
         on_append: Called after each durable append.
         on_failure: Called once when a sync failed: what the disk holds is not known then, and only a new start
             of the server finds out.
+        clock: Dates what is accepted.
     """
 
     def __init__(
@@ -33,8 +36,9 @@ class IngestLog:
         *,
         on_append: Callable[[], None],
         on_failure: Callable[[BaseException], None],
+        clock: Clock | None = None,
     ) -> None:
-        self._journal = journal
+        self._log = DurableLog(journal, clock=clock)
         self._on_append = on_append
         self._on_failure = on_failure
         self._failed = threading.Event()
@@ -46,7 +50,7 @@ class IngestLog:
             Refusal: 507 when the disk is full, 503 when the journal cannot be written; nothing counts as stored.
         """
         try:
-            position = self._journal.append(kind, payload, items)
+            position = self._log.write(kind, payload, items)
         except JournalFullError:
             raise Refusal(507, _FULL, retry_after_s=30) from None
         except JournalError:
@@ -58,11 +62,11 @@ class IngestLog:
     @property
     def last(self) -> Position | None:
         """The newest position of this life of the server."""
-        return self._journal.last
+        return self._log.last
 
     def _sync(self) -> None:
         try:
-            self._journal.sync()
+            self._log.sync()
         except JournalError as error:
             if not self._failed.is_set():
                 self._failed.set()

@@ -34,7 +34,7 @@ from honeyhive.server.filters import event_filters
 from honeyhive.server.ingest import until_readable
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.log import IngestLog
-from honeyhive.server.projector import Projector
+from honeyhive.server.projector import IngestProjector
 from honeyhive.server.queries import MAX_LIMIT, Cursor, Listing, Queries, nested_session
 from honeyhive.server.reports import CLIENT_REPORTS
 
@@ -53,7 +53,7 @@ class Reading:
         limits: The bounds of one request.
     """
 
-    def __init__(self, *, queries: Queries, log: IngestLog, projector: Projector, limits: Limits) -> None:
+    def __init__(self, *, queries: Queries, log: IngestLog, projector: IngestProjector, limits: Limits) -> None:
         self._queries = queries
         self._log = log
         self._projector = projector

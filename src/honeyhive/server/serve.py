@@ -33,7 +33,7 @@ from honeyhive.server.ingest import Ingest
 from honeyhive.server.limits import Limits
 from honeyhive.server.log import IngestLog
 from honeyhive.server.pages import Pages
-from honeyhive.server.projector import Projector
+from honeyhive.server.projector import make_projector
 from honeyhive.server.queries import Queries
 from honeyhive.server.reading import Reading
 from honeyhive.server.security import Access, allowed_hosts, load_token, read_token
@@ -106,8 +106,8 @@ class _Backend:
         index = options.data / INDEX_NAME
         queries = Queries(index, longest_s=limits.query_s)
         self._failure: BaseException | None = None
-        self._projector = Projector(journal, index, on_failure=self._fail, rebuild=options.rebuild)
-        log = IngestLog(journal, on_append=self._projector.nudge, on_failure=self._fail)
+        self._projector = make_projector(journal, index, on_failure=self._fail, rebuild=options.rebuild)
+        log = IngestLog(journal, on_append=self._projector.nudge, on_failure=self._fail, clock=clock)
         self._adopter = Adopter(spool_root() / LOCAL, log=log, intake=intake, limits=limits)
         ingest = Ingest(log=log, projector=self._projector, intake=intake, limits=limits)
         reading = Reading(queries=queries, log=log, projector=self._projector, limits=limits)

@@ -73,6 +73,39 @@ def test_coroutines_generators_and_classes_nest(run: Run, story: Read, backend: 
     assert [span["name"] for span in other["span_list"]] == ["afterwards"]
 
 
+@pytest.mark.acceptance("A22")
+def test_a_pipeline_keeps_going_through_an_outage(run: Run, story: Read) -> None:
+    """No line is lost, and what the helpers did is on the spans of the batches."""
+    printed = run("resilient_pipeline.py")
+
+    trace = story("resilient-pipeline")
+    batches = trace.named("label a batch")
+    told = [batch["details"]["attributes"] for batch in batches]
+    assert printed == "2000 lines labelled, some of them by rule\n"
+    assert len(batches) == 40
+    assert sum(batch["details"]["metrics"]["lines"] for batch in batches) == 2_000
+    assert sum(facts.get("honeyhive.resilience.items.done", 0) for facts in told) == 2_000
+    assert any("honeyhive.resilience.circuit.refusals" in facts for facts in told)
+    assert any("honeyhive.resilience.retry.attempts" in facts for facts in told)
+
+
+@pytest.mark.acceptance("A22")
+def test_the_pipelines_own_failure_tests_pass(backend: LocalBackend) -> None:
+    """Outage, hanging call, back-pressure: the example tests its own failures."""
+    example = Path(__file__).resolve().parents[3] / "examples" / "resilient_pipeline.py"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", example],
+        env=backend.environment,
+        cwd=example.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "5 passed" in done.stdout, done.stdout
+
+
 def test_a_trace_goes_through_two_processes(run: Run, story: Read, backend: LocalBackend) -> None:
     """One trace, one session, the callee's span below the caller's."""
     printed = run("distributed.py")

@@ -50,7 +50,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from honeyhive.tracer.export import Destination, PipelineSettings, pipeline_for, process_statistics
 from honeyhive.tracer.export.batch import BatchSpanProcessor
 
-settings = PipelineSettings()
+settings = PipelineSettings(request_timeout_s=float(os.environ.get("REQUEST_TIMEOUT", "10")))
 pipeline = pipeline_for(Destination.remote(os.environ["COLLECTOR"], key="hh_secret"), settings)
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(BatchSpanProcessor(pipeline=pipeline))

@@ -200,6 +200,36 @@ def test_a_worker_of_uwsgi_that_is_killed_leaves_its_finished_spans(
 
 
 @pytest.mark.fault
+def test_celery_replaces_a_worker_after_each_task_and_no_span_is_lost(start, collector, eventually, tmp_path):
+    """Its workers end without a word and right after the task, most of them within milliseconds."""
+    for folder in ("queue", "control"):
+        (tmp_path / folder).mkdir()
+    lines = f"""
+        from celery import Celery
+        app = Celery({str(tmp_path)!r}, broker="filesystem://")
+        app.conf.update(
+            broker_transport_options=dict(data_folder_in={str(tmp_path / "queue")!r},
+                                          data_folder_out={str(tmp_path / "queue")!r},
+                                          control_folder={str(tmp_path / "control")!r}),
+            worker_max_tasks_per_child=1, task_acks_late=True, worker_prefetch_multiplier=1,
+        )
+        @app.task(name="step")
+        def step(number):
+            work(f"step /{{number}}")
+        if __name__ == "__main__":
+            init()
+            for number in range({REQUESTS // 2}):
+                step.delay(number)
+            app.worker_main(["worker", "--concurrency", "2", "--loglevel", "WARNING"])
+    """
+
+    start(lines, PYTHONWARNINGS="ignore")
+
+    eventually(lambda: len(steps(collector)) == REQUESTS // 2, longest_s=25)
+    assert {f"step /{number}": 1 for number in range(REQUESTS // 2)} == steps(collector)
+
+
+@pytest.mark.fault
 def test_a_pool_of_loky_keeps_the_spans_of_its_workers(run, collector, collect_the_rest, tmp_path):
     (tmp_path / "tasks.py").write_text(
         "import os, time\n"

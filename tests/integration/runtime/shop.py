@@ -125,9 +125,10 @@ async def database(config: Config) -> AsyncIterator[AsyncEngine]:
 
 
 async def bus(config: Config) -> AsyncIterator[MessageBus]:
-    from honeyhive.events import RedisMessageBus
+    from honeyhive.events import NATSMessageBus, RedisMessageBus
 
-    async with RedisMessageBus(config.bus_url, name="shop", group="shop", lease_s=2) as opened:
+    kind = NATSMessageBus if config.bus_url.startswith("nats:") else RedisMessageBus
+    async with kind(config.bus_url, name="shop", group="shop", lease_s=2) as opened:
         yield opened
 
 

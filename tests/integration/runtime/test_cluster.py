@@ -45,6 +45,13 @@ async def make_tables(url: str) -> None:
     await engine.dispose()
 
 
+@pytest.fixture(params=["redis", "nats"])
+def broker(request: pytest.FixtureRequest) -> Engine:
+    """What stands between the processes."""
+    engine: Engine = request.getfixturevalue(f"{request.param}_server")
+    return engine
+
+
 @pytest.fixture
 def environ(redis_server: Engine, postgres_server: Engine, collector: Any, tmp_path: Path) -> dict[str, str]:
     """Where the processes of the shop find everything; its tables are empty."""
@@ -62,17 +69,23 @@ def environ(redis_server: Engine, postgres_server: Engine, collector: Any, tmp_p
 @pytest.fixture
 def processes(start: Start, environ: dict[str, str]) -> dict[str, RunProcess]:
     """One process for each role."""
-    started = {role: start("shop:service", role, **environ) for role in ROLES}
-    for role, process in started.items():
+    return started(start, environ)
+
+
+def started(start: Start, environ: dict[str, str]) -> dict[str, RunProcess]:
+    """Start one process for each role, and wait until all are ready."""
+    found = {role: start("shop:service", role, **environ) for role in ROLES}
+    for role, process in found.items():
         process.wait_for(f"{role} is ready", longest_s=60)
-    return started
+    return found
 
 
 @pytest.mark.acceptance("J1")
 @pytest.mark.acceptance("J17")
 def test_one_trace_runs_through_three_processes(
-    processes: dict[str, RunProcess], collector: Any, eventually: Eventually
+    start: Start, environ: dict[str, str], broker: Engine, collector: Any, eventually: Eventually
 ) -> None:
+    processes = started(start, {**environ, "BUS_URL": broker.url})
     address = processes["http"].address()
 
     httpx.post(f"{address}/orders/tea").raise_for_status()

@@ -273,3 +273,65 @@ async def test_a_breaker_can_keep_its_state_in_a_scope_and_log_its_failures(said
         assert ctx.state(Breaker).mode is Mode.CLOSED
 
     assert said() == [f"ERROR Circuit breaker failure {number}: Service unavailable" for number in (1, 2, 3)]
+
+
+@pytest.mark.acceptance("A23")
+async def test_batches_are_worked_off_with_a_bound_and_progress(said):
+    under_way = peak = 0
+
+    async def process_item(item: str) -> str:
+        nonlocal under_way, peak
+        under_way += 1
+        peak = max(peak, under_way)
+        await anyio.lowlevel.checkpoint()
+        under_way -= 1
+        return f"processed-{item}"
+
+    items = [str(number) for number in range(12)]
+    results = []
+    async with ctx.scope("batch-processing"):
+        async for batch in buffered_stream(items, buffer_size=5):
+            results += await process_concurrently(process_item, batch, max_concurrency=3)
+            ctx.log_info("%d of %d items done", len(results), len(items))
+
+    assert results == [f"processed-{item}" for item in items]
+    assert peak <= 3
+    assert said() == [f"INFO {done} of 12 items done" for done in (5, 10, 12)]
+
+
+@pytest.mark.acceptance("A24")
+async def test_a_large_source_is_streamed_in_bounded_memory(said):
+    class Row:
+        alive = peak = 0
+
+        def __init__(self) -> None:
+            Row.alive += 1
+            Row.peak = max(Row.peak, Row.alive)
+
+        def __del__(self) -> None:
+            Row.alive -= 1
+
+    async def source() -> AsyncIterator[Row]:
+        for _ in range(5_250):
+            yield Row()
+
+    async def store(batch: list[Row]) -> int:
+        await anyio.lowlevel.checkpoint()
+        return len(batch)
+
+    done = 0
+    async with (
+        ctx.scope("streaming"),
+        stream_concurrently(store, buffered_stream(source(), buffer_size=100), max_concurrency=2) as counts,
+    ):
+        async for count in counts:
+            done += count
+            if done % 1_000 == 0:
+                ctx.log_info("Processed %d items", done)
+        ctx.log_info("Total processed: %d items", done)
+
+    assert Row.peak <= 5 * 100
+    assert said() == [
+        *(f"INFO Processed {thousands}000 items" for thousands in range(1, 6)),
+        "INFO Total processed: 5250 items",
+    ]

@@ -11,7 +11,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from honeyhive.journal import Position, Record
+from honeyhive.events.log import DatedRecord
+from honeyhive.journal import Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
 from honeyhive.server.events import Intake
@@ -74,11 +75,11 @@ def intake(limits: Limits) -> Intake:
 
 
 @pytest.fixture
-def records(request_with: Callable[..., ExportTraceServiceRequest], intake: Intake) -> Callable[..., list[Record]]:
+def records(request_with: Callable[..., ExportTraceServiceRequest], intake: Intake) -> Callable[..., list[DatedRecord]]:
     """Make journal records: of a list of spans, or of a REST call ``(method, path, body)``."""
     offsets = itertools.count(100, 100)
 
-    def make(*contents: object) -> list[Record]:
+    def make(*contents: object) -> list[DatedRecord]:
         made = []
         for content in contents:
             offset = next(offsets)
@@ -87,7 +88,7 @@ def records(request_with: Callable[..., ExportTraceServiceRequest], intake: Inta
             else:
                 assert isinstance(content, tuple)
                 kind, payload = RecordKind.REST, jsontext.dumps(intake.submit(*content).call)
-            made.append(Record(kind, 1, payload, Position("0000000001", offset), offset + 100))
+            made.append(DatedRecord(kind, 1, payload, Position("0000000001", offset), offset))
         return made
 
     return make
@@ -106,7 +107,7 @@ def store(index: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def project(store: Store) -> Callable[[list[Record]], None]:
+def project(store: Store) -> Callable[[list[DatedRecord]], None]:
     """Apply records to the read model."""
     return lambda made: store.apply([(record.position, changes_of(record)) for record in made])
 

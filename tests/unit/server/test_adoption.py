@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from honeyhive.events.log import LogSource
 from honeyhive.exceptions import JournalError, JournalFullError
 from honeyhive.journal import Journal, MemoryJournal, Position
 from honeyhive.models.wire import RecordKind
@@ -55,7 +56,7 @@ def test_the_spool_of_a_dead_program_is_taken_in_once(
     assert adopter.adopt_once() == 2
     assert adopter.adopt_once() == 0
 
-    assert [record.kind for record in log.read()] == [RecordKind.SPANS, RecordKind.REST]
+    assert [record.kind for record in LogSource(log).read(None)] == [RecordKind.SPANS, RecordKind.REST]
     assert list(spool.glob("*.seg")) == []
 
 

@@ -7,7 +7,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
-from honeyhive.journal import Position, Record
+from honeyhive.events.log import DatedRecord
+from honeyhive.journal import Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.logs import logs_from_protobuf
@@ -46,7 +47,7 @@ def keep(project, request_of):
 
     def keep_lines(*lines, at=100):
         payload = request_of(*lines).SerializeToString()
-        project([Record(RecordKind.LOGS, len(lines), payload, Position("0000000001", at), at + 1)])
+        project([DatedRecord(RecordKind.LOGS, len(lines), payload, Position("0000000001", at), at)])
 
     return keep_lines
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from honeyhive.journal import Record
+from honeyhive.events.log import DatedRecord
 from honeyhive.server.pages.html import element, fragment
 from honeyhive.server.pages.resilience import resilience
 from honeyhive.server.pages.trace import ROWS_PER_PAGE, trace_content
@@ -64,7 +64,7 @@ class Parsed(HTMLParser):
 
 @pytest.fixture
 def page_of(
-    records: Callable[..., list[Record]], project: Callable[[list[Record]], None], queries: Queries
+    records: Callable[..., list[DatedRecord]], project: Callable[[list[DatedRecord]], None], queries: Queries
 ) -> Callable[..., Parsed]:
     """Render the page of the trace with the given spans, the first span chosen."""
 
@@ -104,8 +104,8 @@ def test_a_payload_is_inert_wherever_it_stands(
 def test_a_session_is_shown_by_its_name_and_the_beginning_of_its_id(
     page_of: Callable[..., Parsed],
     make_span: MakeSpan,
-    records: Callable[..., list[Record]],
-    project: Callable[[list[Record]], None],
+    records: Callable[..., list[DatedRecord]],
+    project: Callable[[list[DatedRecord]], None],
 ) -> None:
     session_id = "0123456789abcdef"
     project(records(("POST", "/session/start", {"session": {"session_id": session_id, "session_name": "tea"}})))
@@ -156,8 +156,8 @@ def test_a_trace_ten_thousand_deep_is_shown_in_parts(page_of: Callable[..., Pars
 @pytest.mark.fault
 @pytest.mark.timeout(120)
 def test_a_trace_of_a_hundred_thousand_spans_is_stored_and_shown_in_parts(
-    records: Callable[..., list[Record]],
-    project: Callable[[list[Record]], None],
+    records: Callable[..., list[DatedRecord]],
+    project: Callable[[list[DatedRecord]], None],
     queries: Queries,
     make_span: MakeSpan,
 ) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from honeyhive.journal import Record
+from honeyhive.events.log import DatedRecord
 from honeyhive.server.filters import event_filters
 from honeyhive.server.limits import Refusal
 from honeyhive.server.queries import Cursor, Listing, Queries, nested_session
 
 MakeSpan = Callable[..., Span]
-MakeRecords = Callable[..., list[Record]]
-Project = Callable[[list[Record]], None]
+MakeRecords = Callable[..., list[DatedRecord]]
+Project = Callable[[list[DatedRecord]], None]
 
 INJECTIONS = [
     "' OR '1'='1",

@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from honeyhive.journal import MemoryJournal, Record
+from honeyhive.events.log import DatedRecord
+from honeyhive.journal import MemoryJournal
 from honeyhive.models.wire import RecordKind
-from honeyhive.server.projector import Projector
+from honeyhive.server.projector import make_projector
 from honeyhive.server.queries import Listing, Queries
 from honeyhive.server.store import Store
 
 TRACE = f"{7:032x}"
 
 MakeSpan = Callable[..., Span]
-MakeRecords = Callable[..., list[Record]]
-Project = Callable[[list[Record]], None]
+MakeRecords = Callable[..., list[DatedRecord]]
+Project = Callable[[list[DatedRecord]], None]
 
 
 def contents(index: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -231,7 +232,7 @@ def test_the_read_model_is_rebuilt_from_the_journal(
 
 def _project_all(journal: MemoryJournal, index: Path, *, rebuild: bool = False) -> None:
     failures: list[BaseException] = []
-    projector = Projector(journal, index, on_failure=failures.append, rebuild=rebuild)
+    projector = make_projector(journal, index, on_failure=failures.append, rebuild=rebuild)
     projector.start()
     projector.reached(journal.last).result(5)
     projector.stop()

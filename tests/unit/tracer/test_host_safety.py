@@ -29,6 +29,7 @@ from honeyhive import trace, trace_class
 from honeyhive.tracer import Components, HoneyHiveTracer
 
 Exported = Callable[[], list[ReadableSpan]]
+MakeTracer = Callable[..., HoneyHiveTracer]
 
 
 def plain(first: int, second: int = 0, /, *, third: int = 0) -> int:
@@ -547,6 +548,45 @@ def test_a_signal_handler_may_trace_wherever_it_interrupts() -> None:
         signal.signal(signal.SIGVTALRM, before)
 
     assert (calls, handled) == (noting.names.count("work"), noting.names.count("handler"))
+
+
+class Uncooperative:
+    """Not what is asked for, and no help in finding out."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, 5, "text", b"bytes", [1], float("nan"), object(), Uncooperative()],
+    ids=["none", "int", "text", "bytes", "list", "nan", "object", "uncooperative"],
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        "start_span",
+        "enrich_span",
+        "enrich_session",
+        "create_session",
+        "get_baggage",
+        "flush",
+        "extract_context",
+        "inject_context",
+        "create_event",
+        "shutdown",
+    ],
+)
+def test_no_call_of_a_tracer_raises_whatever_it_is_given(make_tracer: MakeTracer, call: str, wrong: object) -> None:
+    tracer = make_tracer()
+
+    with tracer.start_span("work"):
+        getattr(tracer, call)(wrong)
 
 
 def test_a_host_with_a_provider_of_its_own_keeps_it_and_its_spans(tracer: HoneyHiveTracer, exported: Exported) -> None:

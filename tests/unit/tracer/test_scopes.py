@@ -39,7 +39,6 @@ class TestWhoHasASpan:
                 pass
 
         assert "app [chain]\n  orders [chain]\n  mail [chain]" == capture_spans.tree()
-        assert "app > orders" == capture_spans.named("orders").attributes["honeyhive.scope.path"]
 
     @pytest.mark.acceptance("H36")
     async def test_a_traced_scope_traces_everything_inside(self, capture_spans: SpanCapture) -> None:

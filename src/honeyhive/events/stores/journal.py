@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from honeyhive.events.codec import MessageCodec
-from honeyhive.events.log import DurableLog, LogRecord, LogSource
+from honeyhive.events.log import DatedRecord, DurableLog, LogSource
 from honeyhive.events.messages import Event
 from honeyhive.events.store import (
     Appended,
@@ -205,10 +205,10 @@ class JournalEventStore(EventLog):
     def _batch(self, place: Position) -> Batch:
         return Batch.parse(self._open(place).payload.split(b"\n", 1)[0])
 
-    def _open(self, place: Position) -> LogRecord:
+    def _open(self, place: Position) -> DatedRecord:
         return self._log.record(place, _KIND)
 
-    def _events(self, record: LogRecord) -> Iterator[RecordedEvent]:
+    def _events(self, record: DatedRecord) -> Iterator[RecordedEvent]:
         first, *lines = record.payload.split(b"\n")
         batch = Batch.parse(first)
         for number, line in enumerate(lines):

@@ -68,7 +68,7 @@ POOL_DISCARDED: Final = PREFIX + "pool.discarded"
 
 ATTRIBUTES: Final = MappingProxyType(
     {
-        RETRY_ATTEMPTS: "tries made by `retry`, first ones included",
+        RETRY_ATTEMPTS: "tries of what has failed at least once, the first and the last included",
         RETRY_WAIT_S: "seconds that `retry` paused between tries",
         TIMEOUT_EXPIRIES: "operations that `timeout` cut off",
         CACHE_HITS: "results taken from a `cache`",

@@ -170,8 +170,8 @@ class Staff(Protocol):
     def progress(self) -> Bell:
         """Rung whenever spans have got further."""
 
-    def wake(self) -> None:
-        """Have the queues drained, within 20 ms."""
+    def wake(self) -> bool:
+        """Have the queues drained, within 20 ms; tell whether there is a spooler to do it."""
 
     def hasten(self) -> None:
         """Have the queues drained without waiting for more to come."""
@@ -405,16 +405,23 @@ class Intake(Outlet):
         started = self._clock.monotonic()
         patience_s = min(_PATIENCE_S + weight * _PATIENCE_S_PER_BYTE, self._patience_s)
         with self._room_made.listening() as event:
-            while self._makes_room and not self._staff.asleep:
+            while self._makes_room:
+                is_served = self._is_served()
                 event.clear()
                 if self._held + weight <= self._capacity:
                     return True
+                if not is_served:
+                    return False
                 waited_s = self._clock.monotonic() - started
                 if waited_s >= patience_s:
                     self._patience_s = max(0.0, self._patience_s - waited_s)
                     return False
                 self._clock.wait(event, patience_s - waited_s)
         return False
+
+    def _is_served(self) -> bool:
+        """Whether a spooler is at work, woken if need be: it lies down for a moment between any two drains."""
+        return not self._staff.asleep or self._staff.wake()
 
     def _made_room(self, size: int) -> None:
         """Note that a slice of *size* bytes has left the queue."""

@@ -135,15 +135,15 @@ class Worker(Renewable):
 
     # -- calls from outlets -------------------------------------------------------------------
 
-    def wake(self) -> None:
-        """Have the queues drained, within 20 ms; starts the threads with the first record."""
+    def wake(self) -> bool:
+        """Have the queues drained, within 20 ms, and tell whether a thread does it; the first record starts the threads."""
         if self._late:
             # Of the threads that are left only this one outlives what it does now: the others end wherever they
             # are when the interpreter goes, and inside native code that would abort the process. What ends while
             # the interpreter is taken down, a forgotten generator's span, finds nothing left to work with.
             if threading.current_thread() is threading.main_thread() and not sys.is_finalizing():
                 self._serve_late()
-            return
+            return False
         self.asleep = False
         started = False
         with guard("start the threads of the export"):
@@ -153,6 +153,7 @@ class Worker(Renewable):
         else:
             self.asleep = True
             self._keep_here()
+        return started
 
     def hasten(self) -> None:
         """Have the queues drained without waiting for more to come."""
@@ -423,11 +424,17 @@ class Worker(Renewable):
         self._late_budget_s -= self._clock.monotonic() - started
 
     def _join_pool_exit(self) -> None:
-        """Be called at the end of a process that ``multiprocessing`` started, which skips ``atexit``."""
+        """Be called at the end of a process of a pool: those of ``multiprocessing`` and Celery skip ``atexit``."""
         process = sys.modules.get("multiprocessing.process")
         util = sys.modules.get("multiprocessing.util")
         if process is not None and util is not None and process.parent_process() is not None:
             util.Finalize(None, self.exit, exitpriority=0)
+        celery = sys.modules.get("celery.signals")
+        if celery is not None:
+            celery.worker_process_shutdown.connect(self._exit_of_celery, weak=False)
+
+    def _exit_of_celery(self, **_news: object) -> None:
+        self.exit()
 
 
 @cache

@@ -33,10 +33,11 @@ class TracerContextMixin(TracerContextInterface, NeedsIdentity, NeedsOutbox):
         return hh_context.carried(function, hh_context.with_tracer(get_current(), self.identity))
 
     def get_baggage(self, key: str, ctx: Context | None = None) -> str | None:
-        wanted = normalise_key(key)
-        for name, value in otel_baggage.get_all(ctx).items():
-            if name == key or normalise_key(name) == wanted:
-                return str(value)
+        with guard("get_baggage"):
+            wanted = normalise_key(key)
+            for name, value in otel_baggage.get_all(ctx).items():
+                if name == key or normalise_key(name) == wanted:
+                    return str(value)
         return None
 
     def set_baggage(self, key: str, value: str, ctx: Context | None = None) -> Context:

@@ -18,11 +18,13 @@ class TracerLifecycleMixin(TracerLifecycleInterface, NeedsCore, NeedsIdentity, N
     """Offers flush, shutdown and statistics over the tracer's span processors."""
 
     def flush(self, timeout_millis: float = 30_000) -> FlushResult:
-        deadline = monotonic() + timeout_millis / 1000
-        result = FlushResult(complete=True)
-        for processor in _members(self.tracer.state.processors):
-            result += _flushed(processor, max(0.0, deadline - monotonic()) * 1000)
-        return result
+        with guard("flush"):
+            deadline = monotonic() + timeout_millis / 1000
+            result = FlushResult(complete=True)
+            for processor in _members(self.tracer.state.processors):
+                result += _flushed(processor, max(0.0, deadline - monotonic()) * 1000)
+            return result
+        return FlushResult(complete=False)
 
     force_flush = flush
 

@@ -101,12 +101,12 @@ class TracerSessionMixin(TracerSessionInterface, NeedsIdentity, NeedsOutbox, Nee
         session_id: str | None = None,
         **named: Any,
     ) -> bool:
-        if isinstance(first, str):  # the form of the first SDK generation: the id comes first
-            session_id = first
-        elif first is not None:
-            metadata = {**(metadata or {}), **first}
         accepted = False
         with guard("enrich_session"):
+            if isinstance(first, str):  # the form of the first SDK generation: the id comes first
+                session_id = first
+            elif first is not None:
+                metadata = {**(metadata or {}), **first}
             target = session_id or hh_context.current_session_of(self.identity)
             if target:
                 body = _update(target, metadata, named)

@@ -126,17 +126,24 @@ class _FailingJournal(MemoryJournal):
 
 
 class FakeStaff:
-    """A worker without threads: it counts calls, and does the work when told to flush."""
+    """A worker without threads: it counts calls, and does the work when told to flush.
+
+    Attributes:
+        gets_up: Whether it is at work once it was woken; if not, it has no spooler.
+    """
 
     def __init__(self) -> None:
         self.asleep = True
+        self.gets_up = False
         self.progress = Bell()
         self.wakes = 0
         self.calls = 0
         self.hurries = 0
 
-    def wake(self) -> None:
+    def wake(self) -> bool:
         self.wakes += 1
+        self.asleep = self.asleep and not self.gets_up
+        return self.gets_up
 
     def hasten(self) -> None:
         self.hurries += 1

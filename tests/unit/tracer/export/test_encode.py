@@ -405,3 +405,26 @@ def test_resources_and_scopes_are_encoded_once() -> None:
     request = ExportTraceServiceRequest.FromString(encoder.request(given_spans))
 
     assert [3] == [len(scope.spans) for owner in request.resource_spans for scope in owner.scope_spans]
+
+
+def test_more_keys_and_values_than_are_remembered_change_nothing() -> None:
+    encoder = SpanEncoder(Redactor())
+    many_keys = [{f"key{number}": f"value {number}"} for number in range(5_000)]
+    many_values = [{"id": f"value {number}", "n": number << 20} for number in range(500)]
+
+    request = ExportTraceServiceRequest.FromString(
+        encoder.request([span_with(each) for each in many_keys + many_values])
+    )
+
+    assert [shown(span) for span in request.resource_spans[0].scope_spans[0].spans] == many_keys + many_values
+
+
+def test_long_names_and_texts_are_searched_too() -> None:
+    encoder = SpanEncoder(Redactor())
+    spans = [span_with({"text": "x" * 5_000}, name="y" * 500), span_with({}, name="z" * 500 + " " + SECRET)]
+
+    request = ExportTraceServiceRequest.FromString(encoder.request(spans))
+
+    first, second = request.resource_spans[0].scope_spans[0].spans
+    assert ({"text": "x" * 5_000}, "y" * 500) == (shown(first), first.name)
+    assert SECRET not in second.name

@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from opentelemetry import trace as otel_trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans as official_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from honeyhive import trace
 from honeyhive.testing import MemoryExporter, TestableTracer
-from honeyhive.tracer.export.encode import SpanEncoder
+from honeyhive.tracer.export.encode import EncodeLimits, SpanEncoder
 from honeyhive.tracer.provider import TracerProvider
 from honeyhive.tracer.span import Span
+from honeyhive.utils.redact import Redactor
 
 scalars = (
     st.booleans()
@@ -166,3 +168,38 @@ def test_a_resource_that_a_processor_assigned_is_the_one_that_is_encoded() -> No
     span.end()
 
     same(span)
+
+
+SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [SECRET, {"api_key": "hunter2hunter2"}, [f"use {SECRET}"], {"note": f"password={SECRET}"}, f"{'x' * 99} {SECRET}"],
+    ids=str,
+)
+def test_captured_secrets_are_redacted_in_whichever_way(
+    traced: tuple[TestableTracer, MemoryExporter], value: object
+) -> None:
+    tracer, exporter = traced
+    span = call(tracer, exporter, lambda question, given: given, {"content": "fine " * 20}, value)
+    together, apart = SpanEncoder(Redactor()), SpanEncoder(Redactor())
+
+    request = ExportTraceServiceRequest.FromString(together.request([span]))
+
+    assert request.resource_spans[0].scope_spans[0].spans[0] == SpanMessage.FromString(apart.span(span))
+    assert b"fine fine" in together.request([span])
+    assert SECRET.encode() not in together.request([span])
+    assert b"hunter2" not in together.request([span])
+
+
+def test_a_captured_value_beyond_the_limit_is_cut(traced: tuple[TestableTracer, MemoryExporter]) -> None:
+    tracer, exporter = traced
+    encoder = SpanEncoder(Redactor(), EncodeLimits(longest_value=1000))
+    span = call(tracer, exporter, lambda given: None, ["x" * 300] * 9)
+
+    encoded = encoder.request([span])
+
+    assert b"<capture budget exceeded" in encoded
+    assert len(encoded) < 2500
+    assert encoder.counts.truncated == 1

@@ -41,6 +41,32 @@ def test_a_full_queue_waits_for_the_slice_in_hand(make_pipeline, make_spans, awa
     assert pipeline.statistics() == Statistics(finished=2, spooled=2)
 
 
+def test_a_spooler_that_has_just_lain_down_is_woken_to_make_room(make_pipeline, make_spans, staff, clock):
+    """It does so between two drains, for a moment, also while spans keep coming."""
+    staff.gets_up = True
+    spans = make_spans(*"ab")
+    pipeline = make_pipeline(max_queue_bytes=weigh(spans[0]))
+    pipeline.finished(spans[0])
+    staff.asleep, clock.sleep = True, lambda seconds: pipeline.drain() if seconds > 0.01 else None
+
+    pipeline.finished(spans[1])
+
+    pipeline.drain()
+    assert pipeline.statistics() == Statistics(finished=2, spooled=2)
+
+
+def test_nobody_waits_where_no_spooler_gets_up(make_pipeline, make_spans, staff, clock):
+    spans = make_spans(*"ab")
+    pipeline = make_pipeline(max_queue_bytes=weigh(spans[0]))
+    pipeline.finished(spans[0])
+    started = clock.now_s
+
+    pipeline.finished(spans[1])
+
+    assert clock.now_s == started
+    assert pipeline.statistics().dropped == {"queue_full": 1}
+
+
 def test_one_span_waits_a_tenth_of_a_second_at_most_and_all_together_one(make_pipeline, make_spans, awake, clock):
     spans = make_spans(*"abcdefghijklmnopqrst")
     pipeline = make_pipeline(max_queue_bytes=weigh(spans[0]))

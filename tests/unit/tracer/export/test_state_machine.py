@@ -176,8 +176,8 @@ class Crew:
         self.progress = Bell()
         self._clock = clock
 
-    def wake(self) -> None:
-        pass
+    def wake(self) -> bool:
+        return False
 
     hasten = call_sender = wake
 
