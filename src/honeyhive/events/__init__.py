@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from honeyhive.events.buses.memory import InMemoryMessageBus
     from honeyhive.events.buses.subscriptions import Middleware, Subscription
     from honeyhive.events.checkpoints import AsyncCheckpoints, Checkpoints, FileCheckpoints, InMemoryCheckpoints
+    from honeyhive.events.cloudevents import from_cloudevent, to_cloudevent
     from honeyhive.events.codec import MessageCodec, decode, encode
     from honeyhive.events.command_handlers import AsyncCommandHandler, CommandHandler
     from honeyhive.events.following import BuriedRecord, Progress
@@ -167,9 +168,11 @@ _HOMES = {
     "decode": "codec",
     "encode": "codec",
     "fold": "aggregates",
+    "from_cloudevent": "cloudevents",
     "idempotent": "buses.inbox",
     "on": "reactions",
     "on_wake": "processes",
+    "to_cloudevent": "cloudevents",
 }
 __all__ = [
     "Aggregate",
@@ -270,9 +273,11 @@ __all__ = [
     "decode",
     "encode",
     "fold",
+    "from_cloudevent",
     "idempotent",
     "on",
     "on_wake",
+    "to_cloudevent",
 ]
 
 

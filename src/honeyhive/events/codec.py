@@ -23,7 +23,7 @@ from honeyhive.utils.frozen import FrozenDict
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["MessageCodec", "decode", "encode"]
+__all__ = ["MessageCodec", "decode", "encode", "is_json"]
 
 _JSON = "application/json"
 _NOTHING: FrozenDict[str, Any] = FrozenDict()
@@ -116,7 +116,7 @@ class MessageCodec:
             MessageFormatError: It is no CloudEvent, or several classes have that name.
         """
         found = self._types.find(_text(record, "type"), record.get("pythontype"))
-        return found if _is_json(record.get("datacontenttype") or _JSON) else None
+        return found if is_json(record.get("datacontenttype")) else None
 
     def _head(self, message: Message) -> dict[str, Any]:
         """Return the record of *message* without what it says."""
@@ -330,10 +330,11 @@ def _thawed(value: object) -> object:
     return value
 
 
-def _is_json(content_type: str) -> bool:
-    if content_type == _JSON:
+def is_json(content_type: str | None) -> bool:
+    """Whether data of *content_type* is JSON, which it also is where nothing is said."""
+    if content_type is None or content_type == _JSON:
         return True
-    kind = content_type.partition(";")[0].strip()
+    kind = content_type.partition(";")[0].strip().lower()
     return kind == _JSON or kind.endswith("+json")
 
 

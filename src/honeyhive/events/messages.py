@@ -166,8 +166,15 @@ def complete(message_type: type[Message]) -> None:
 
     It happens at the last moment, the first use, since a decorator runs after the class statement and twice is not possible.
     """
-    if "__dataclass_params__" not in message_type.__dict__:
+    if "__dataclass_params__" in message_type.__dict__:
+        return
+    try:
         dataclass(frozen=True, kw_only=True)(message_type)
+    except (TypeError, ValueError):
+        # The mark is set before the fields are looked at: without it every use tells what is wrong, not only the first.
+        if "__dataclass_params__" in message_type.__dict__:
+            delattr(message_type, "__dataclass_params__")
+        raise
 
 
 def content_names(message_type: type[Message]) -> tuple[str, ...]:

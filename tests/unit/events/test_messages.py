@@ -185,3 +185,12 @@ def test_a_message_knows_the_trace_and_the_session_it_was_made_in() -> None:
     work = exporter.named("work")
     assert message.trace_context["traceparent"].startswith(f"00-{work.trace_id:032x}-{work.span_id:016x}-")
     assert f"session_id={session}" in message.trace_context["baggage"]
+
+
+def test_each_use_of_a_class_that_python_refuses_says_why():
+    class Late(Event):
+        tags: list[str] = []
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"mutable default .* for field tags"):
+            Late()
