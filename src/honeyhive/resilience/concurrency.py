@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, overload
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from honeyhive.models.conventions import resilience as names
 from honeyhive.resilience import facts
@@ -179,7 +180,7 @@ class _Crew(ABC, Generic[T, R]):
         else:
             self._deliver(number, outcome)
         if not self._taken % _ITEMS_BETWEEN_CHECKPOINTS:
-            await anyio.lowlevel.checkpoint()
+            await checkpoint()
 
     def _fell(self, number: int, error: Exception) -> None:
         self._failed += 1
