@@ -40,11 +40,9 @@ def run(
     ROLE is what it does: http, worker, scheduler, or all of them in one process. SIGTERM and Ctrl-C end it gracefully.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        from honeyhive.runtime.run import RunOptions, load_service, roles_of, run_service
-        from honeyhive.runtime.supervisor import supervise
-    except ModuleNotFoundError as error:
-        raise click.UsageError(f"{error.name} is missing. Run: pip install 'honeyhive[http]'") from error
+    from honeyhive.runtime.run import RunOptions, load_service, roles_of, run_service
+    from honeyhive.runtime.supervisor import supervise
+
     try:
         assembly = load_service(service).build()
         options = RunOptions(

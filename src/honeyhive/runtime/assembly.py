@@ -182,7 +182,7 @@ class Process:
     async def run(self, execution: Execution, call: Callable[[], Awaitable[T]]) -> T | None:
         """Return what *call* returns inside the edge interceptors, in a scope that is the execution's own."""
         with ExecutionScope(execution, self._states):
-            return await call_within(self._edge, execution, call)
+            return await (call_within(self._edge, execution, call) if self._edge else call())
 
     async def handle(self, execution: Execution, handler: AnyHandler, *args: Any, **kwargs: Any) -> Any:
         """Call *handler* inside the other interceptors; its result and its exceptions are passed on.
@@ -202,6 +202,8 @@ class Process:
             async with AsyncExitStack() as stack:
                 recipe = self.assembly.controllers[handler.controller]
                 return await _called(handler, await self._container.make_here(recipe, stack), args, kwargs)
+        if handler.is_async:
+            return await getattr(instance, handler.method)(*args, **kwargs)
         return await _called(handler, instance, args, kwargs)
 
 

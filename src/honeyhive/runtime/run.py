@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import importlib.util
 import json
 import logging
 import os
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import anyio
 import anyio.abc
 
-from honeyhive.exceptions import DeclarationError
+from honeyhive.exceptions import ConfigurationError, DeclarationError
 from honeyhive.runtime.assembly import Assembly, Process
 from honeyhive.runtime.service import Service
 
@@ -140,13 +141,17 @@ async def run_service(assembly: Assembly, options: RunOptions) -> None:
 
     Raises:
         DeclarationError: The service has nothing to do for a role that was asked for.
-        ConfigurationError: It cannot listen where it should.
+        ConfigurationError: It cannot listen where it should, or a library is missing.
         ExceptionGroup: A role has failed; the others were ended gracefully before.
     """
     work = {role: _ROLES[role] for role in options.roles}
     for role, (declared, _) in work.items():
         if not declared(assembly):
             raise DeclarationError(f"the service {assembly.service.name!r} declares nothing for a {role} process")
+    if "http" in work:
+        _require("fastapi")
+    if "http" in work or options.health_port is not None:
+        _require("uvicorn")
     stopping = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_on_signal, stopping)
@@ -242,6 +247,11 @@ _ROLES: Final[Mapping[Role, tuple[Callable[[Assembly], Any], Callable[..., Await
     "worker": (lambda assembly: assembly.subscriptions() or _dispatches(assembly), _work),
     "scheduler": (lambda assembly: assembly.schedules(), _keep_time),
 }
+
+
+def _require(library: str) -> None:
+    if importlib.util.find_spec(library) is None:
+        raise ConfigurationError(f"{library} is missing. Run: pip install 'honeyhive[http]'")
 
 
 def _dispatches(assembly: Assembly) -> bool:
