@@ -18,7 +18,6 @@ from functools import cache
 from pathlib import Path
 
 import nox
-from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
@@ -87,18 +86,8 @@ def install(session: nox.Session, *requirements: str, constraints: str = CONSTRA
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
-    """Run pytest and leave a report that ``dev.py test`` sums up.
-
-    Tests of real processes and deadlines can fail on a machine that is busy with others: what failed is run once
-    more, one after the other, and said. A test that fails alone fails the session.
-    """
-    report = f"--junitxml={REPORTS / session.name}.xml"
-    try:
-        session.run("pytest", report, *arguments)
-    except CommandFailed:
-        alone = [each for each in arguments if not each.startswith(("--numprocesses", "--maxprocesses", "--cov"))]
-        session.warn("Some tests failed; they are run once more, alone.")
-        session.run("pytest", report, "--last-failed", "--last-failed-no-failures=none", *alone)
+    """Run pytest and leave a report that ``dev.py test`` sums up. Nothing is run twice: a test that fails now and then fails."""
+    session.run("pytest", f"--junitxml={REPORTS / session.name}.xml", *arguments)
 
 
 def in_parallel() -> tuple[str, ...]:

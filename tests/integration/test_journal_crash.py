@@ -155,7 +155,7 @@ def test_children_leave_their_parents_journal_alone(tmp_path: Path) -> None:
         [sys.executable, "-c", _FORKING, str(tmp_path / "spool")],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
 

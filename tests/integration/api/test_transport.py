@@ -109,7 +109,7 @@ def test_a_dripping_server_does_not_outlast_the_deadline(start, server, post):
 
     refused(post, server.url, APITimeoutError, timeout_s=0.4)
 
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 10
 
 
 def test_a_server_that_reads_nothing_does_not_outlast_the_deadline(post):
@@ -194,7 +194,7 @@ def test_promises_without_end_do_not_outlast_the_deadline(server, post):
 
     refused(post, server.url, APITimeoutError, timeout_s=0.4)
 
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 10
 
 
 def test_a_redirect_is_a_reply_and_not_followed(server, post):

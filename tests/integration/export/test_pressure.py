@@ -54,9 +54,10 @@ def test_fifty_spans_of_two_megabytes_at_once_all_arrive(start, collector):
 
 
 @pytest.mark.fault
-def test_a_burst_of_small_spans_is_kept_while_the_backend_is_down(start, collector, eventually):
+@pytest.mark.parametrize("pressure", ["block", "drop"])
+def test_a_burst_of_small_spans_is_kept_while_the_backend_is_down(start, collector, eventually, pressure):
     collector.stop()
-    pipeline, tracer = start()
+    pipeline, tracer = start(pressure=pressure)
     text = "x" * 1000
 
     for _ in range(40_000):
@@ -64,7 +65,9 @@ def test_a_burst_of_small_spans_is_kept_while_the_backend_is_down(start, collect
 
     eventually(lambda: not pipeline.statistics().in_memory)
     statistics = pipeline.statistics()
-    assert (statistics.finished, statistics.spooled, dict(statistics.dropped)) == (40_000, 40_000, {})
+    assert 40_000 == statistics.finished == statistics.spooled + statistics.lost
+    # Where the mode is to drop, a machine so busy that the journal is not written for a tenth of a second costs a few.
+    assert statistics.lost <= (0 if pressure == "block" else 400)
 
 
 @pytest.mark.fault

@@ -38,7 +38,7 @@ def test_a_killed_process_leaves_its_spans_to_the_next(run, collector, answering
     assert not collector.delivered
     collector.behave = answering(200)
 
-    run("work('again'); assert pipeline.flush(8_000); wait_until(lambda: adopted(20))")
+    run("work('again'); assert pipeline.flush(20_000); wait_until(lambda: adopted(20))")
 
     assert dict(collector.delivered) == {**TWENTY, "again": 1}
 
@@ -46,7 +46,7 @@ def test_a_killed_process_leaves_its_spans_to_the_next(run, collector, answering
 def test_a_process_that_leaves_by_the_back_door_leaves_its_spans_to_the_next(run, collector):
     run("work(*(f'span {n}' for n in range(20))); time.sleep(0.5); os._exit(0)")
 
-    run("work('again'); assert pipeline.flush(8_000); wait_until(lambda: adopted(20))")
+    run("work('again'); assert pipeline.flush(20_000); wait_until(lambda: adopted(20))")
 
     assert dict(collector.delivered) == {**TWENTY, "again": 1}
 
@@ -59,7 +59,7 @@ def test_an_outage_at_exit_is_told_and_the_next_process_delivers(run, collector,
     assert "hh_secret" not in program.errors
     collector.start()
 
-    run("work('again'); assert pipeline.flush(8_000); wait_until(lambda: adopted(20))")
+    run("work('again'); assert pipeline.flush(20_000); wait_until(lambda: adopted(20))")
 
     assert dict(collector.delivered) == {**TWENTY, "again": 1}
 
@@ -140,12 +140,12 @@ def test_both_sides_of_a_fork_deliver_their_own_spans_once(run, collector):
         child = os.fork()
         if child == 0:
             work("child")
-            assert pipeline.flush(5_000)
+            assert pipeline.flush(20_000)
             assert process_statistics().finished == 1
             os._exit(0)
         work("parent")
         assert os.waitpid(child, 0)[1] == 0
-        assert pipeline.flush(5_000)
+        assert pipeline.flush(20_000)
         assert process_statistics().finished == 2
     """)
 
@@ -163,7 +163,7 @@ def test_a_child_that_leaves_without_a_word_is_heard_through_its_parent(run, col
             os._exit(0)
         os.waitpid(child, 0)
         work("after")
-        assert pipeline.flush(5_000)
+        assert pipeline.flush(20_000)
         wait_until(lambda: adopted(1))
         statistics = process_statistics()
         assert (statistics.finished, statistics.adopted, statistics.delivered) == (2, 1, 3), statistics
@@ -186,11 +186,11 @@ def test_forks_amid_tracing_threads_do_not_hang(run, collector):
             child = os.fork()
             if child == 0:
                 work(f"child {number}")
-                os._exit(0 if pipeline.flush(5_000) else 1)
+                os._exit(0 if pipeline.flush(20_000) else 1)
             assert os.waitpid(child, 0)[1] == 0
         stop.set()
         for thread in threads: thread.join()
-        pipeline.flush(10_000)
+        pipeline.flush(20_000)
         print(process_statistics().finished)
     """)
 
@@ -206,7 +206,7 @@ def test_a_grandchild_delivers_too(run, collector):
             child = os.fork()
             if child:
                 assert os.waitpid(child, 0)[1] == 0
-                assert pipeline.flush(5_000)
+                assert pipeline.flush(20_000)
                 os._exit(0)
         os._exit(0)
     """)
@@ -226,7 +226,7 @@ def test_processes_of_a_pool_deliver(run, collector):
                 pool.close()
                 pool.join()
             work("parent")
-            assert pipeline.flush(5_000)
+            assert pipeline.flush(20_000)
             wait_until(lambda: process_statistics().spooled == 0)
     """)
 
@@ -236,7 +236,7 @@ def test_processes_of_a_pool_deliver(run, collector):
 
 def test_a_missing_home_means_memory_only(run, collector):
     program = run(
-        "work(*(f'span {n}' for n in range(20))); assert pipeline.flush(5_000)",
+        "work(*(f'span {n}' for n in range(20))); assert pipeline.flush(20_000)",
         HOME="/proc/1/home",
         XDG_STATE_HOME="/proc/1/x",
     )

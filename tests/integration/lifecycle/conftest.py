@@ -31,10 +31,10 @@ def work(*names):
     for name in names:
         trace(event_name=name)(lambda: None)()
 
-def flush(millis=8_000):
+def flush(millis=20_000):
     return honeyhive.flush(timeout_millis=millis)
 
-def wait_until(condition, within_s=8):
+def wait_until(condition, within_s=20):
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, process_statistics()
@@ -67,7 +67,7 @@ class Program:
     def signal(self, number: int) -> None:
         os.kill(self.process.pid, number)
 
-    def end(self, within_s: float = 20) -> Program:
+    def end(self, within_s: float = 60) -> Program:
         """Wait until it ends."""
         self.output, self.errors = self.process.communicate(timeout=within_s)
         self.code = self.process.returncode

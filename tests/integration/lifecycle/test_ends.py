@@ -56,7 +56,7 @@ def test_a_process_that_stands_still_for_a_while_goes_on_as_if_nothing_was(start
     program = start("""
         tracer = init(flush_interval=0.1)
         work("before")
-        assert tracer.flush(5_000)
+        assert tracer.flush(20_000)
         with tracer.start_span("frozen"):
             print("ready", flush=True)
             sys.stdin.readline()
@@ -193,7 +193,7 @@ def test_a_process_out_of_file_descriptors_keeps_tracing_and_recovers(run, colle
         flush(300)
         for each in held:
             os.close(each)
-        assert flush(15_000), process_statistics()
+        assert flush(20_000), process_statistics()
         assert process_statistics().delivered == 20 and balanced(), process_statistics()
     """)
 
@@ -209,7 +209,7 @@ def test_where_no_thread_can_be_started_a_flush_sends(run, collector):
             raise RuntimeError("can't start new thread")
         real, threading.Thread.start = threading.Thread.start, start
         work(*(f"span {n}" for n in range(20)))
-        assert flush(8_000), process_statistics()
+        assert flush(20_000), process_statistics()
         work("at exit")
     """)
 
@@ -245,5 +245,5 @@ def test_a_short_program_ends_shortly_after_its_work(run, collector):
     program = run("init(); work('only'); print(time.monotonic(), flush=True)")
 
     assert (program.code, program.errors) == (0, "")
-    assert time.monotonic() - float(program.output) < 5
+    assert time.monotonic() - float(program.output) < 15
     assert {"only": 1} == dict(collector.delivered)

@@ -163,7 +163,7 @@ def test_a_fork_of_a_fork_and_a_fork_from_a_thread_own_their_spans(run, collecto
                 work(name)
                 if inner is not None:
                     inner()
-                os._exit(0 if tracer.flush(8_000) and balanced() else 1)
+                os._exit(0 if tracer.flush(20_000) and balanced() else 1)
             assert os.waitpid(child, 0)[1] == 0
         work("root")
         def family(depth):
@@ -195,7 +195,7 @@ def test_forks_while_another_thread_flushes_share_no_file_and_no_lock(run, colle
             child = os.fork()
             if child == 0:
                 work(*(f"child {number}" for _ in range(20)))
-                os._exit(0 if tracer.flush(8_000) else 1)
+                os._exit(0 if tracer.flush(20_000) else 1)
             assert os.waitpid(child, 0)[1] == 0
         stop.set()
         flusher.join()
@@ -230,11 +230,11 @@ def test_forks_while_segments_are_exchanged_lose_and_repeat_nothing(run, collect
                 for _ in range(20):
                     large(text)
                 work(f"child {number}")
-                os._exit(0 if tracer.flush(15_000) else 1)
+                os._exit(0 if tracer.flush(20_000) else 1)
             assert os.waitpid(child, 0)[1] == 0
         stop.set()
         writer.join()
-        assert flush(15_000) and balanced(), process_statistics()
+        assert flush(20_000) and balanced(), process_statistics()
         print(process_statistics().finished)
     """)
 

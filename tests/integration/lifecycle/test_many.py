@@ -124,7 +124,7 @@ def test_a_signal_handler_may_trace_and_flush_wherever_it_interrupts_us(run, col
             if calls % 200 == 0:
                 flush(5)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        assert flush(15_000) and balanced(), process_statistics()
+        assert flush(20_000) and balanced(), process_statistics()
         print(calls, handled)
     """)
 

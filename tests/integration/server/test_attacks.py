@@ -85,7 +85,7 @@ def test_hundreds_of_silent_connections_keep_nobody_out(server: Any, connect: An
     begun = time.monotonic()
     with server.client() as client:
         assert client.get("/v1/traces").status_code == 200
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
 
 
 def test_other_sites_cannot_plant_a_trace(client: httpx.Client) -> None:

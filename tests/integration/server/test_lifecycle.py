@@ -20,7 +20,7 @@ SERVE = [sys.executable, "-m", "honeyhive.cli", "serve"]
 
 
 def refused(*arguments: str) -> str:
-    done = subprocess.run([*SERVE, *arguments], capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run([*SERVE, *arguments], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -60,7 +60,7 @@ def test_it_is_ready_within_two_seconds(stopped_server: Any) -> None:
 
     assert httpx.get(f"{stopped_server.address}/healthz", trust_env=False).status_code == 200
     # The promise is two seconds on a quiet machine; this bound only catches something grossly wrong.
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 20
 
 
 def test_it_answers_on_ipv6_too_where_there_is_one(server: Any) -> None:

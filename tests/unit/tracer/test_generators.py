@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.trace import ReadableSpan
@@ -27,6 +27,10 @@ STEPS = st.lists(
     ),
     max_size=8,
 )
+
+
+EVERY_STEP: list[tuple[str, Any]] = [("next", None), ("send", 3), ("throw", KeyError), ("send", 1), ("close", None)]
+TO_THE_END: list[tuple[str, Any]] = [("next", None), ("send", 1), ("send", 2), ("send", 3), ("next", None)]
 
 
 def body(journal: Journal, stubborn: bool) -> Generator[object, object, str]:
@@ -83,6 +87,9 @@ def driven(generator: Any, steps: list[tuple[str, Any]]) -> list[tuple[str, obje
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, stubborn=st.booleans())
+@example(steps=EVERY_STEP, stubborn=False)
+@example(steps=TO_THE_END, stubborn=False)
+@example(steps=[("next", None), ("close", None)], stubborn=True)
 def test_any_use_of_a_generator_gives_what_the_undecorated_one_gives(
     tracer: HoneyHiveTracer, steps: list[tuple[str, Any]], stubborn: bool
 ) -> None:
@@ -113,6 +120,9 @@ async def adriven(generator: Any, steps: list[tuple[str, Any]]) -> list[tuple[st
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(steps=STEPS)
+@example(steps=EVERY_STEP)
+@example(steps=TO_THE_END)
+@example(steps=[("next", None), ("throw", ValueError)])
 def test_any_use_of_an_async_generator_gives_what_the_undecorated_one_gives(
     tracer: HoneyHiveTracer, steps: list[tuple[str, Any]]
 ) -> None:
