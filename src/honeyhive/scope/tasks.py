@@ -68,7 +68,9 @@ class TaskOwner:
             ScopeError: Called from a thread other than that of the scope, or when all its tasks have ended already.
         """
         if threading.get_ident() != self._thread:
-            raise ScopeError("ctx.spawn works in the thread of its scope; from another one use anyio.from_thread.run")
+            raise ScopeError(
+                "ctx.spawn works in the thread of its scope; from another one call anyio.from_thread.run_sync(ctx.spawn, ...)"
+            )
         # As long as one of its tasks is alive, the task group still waits, also for those that come now.
         if self._is_ending and not self._spawned:
             raise ScopeError("the scope is ending and starts no more tasks")

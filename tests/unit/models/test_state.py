@@ -389,3 +389,33 @@ class TestValues:
         assert read == Configuration(database_url="x", feature_flags={"a": True}, allowed_hosts=["h"])
         assert json.loads(text) == json.loads(read.model_dump_json())
         assert read == Configuration.model_validate(json.loads(text), strict=False)
+
+    def test_a_class_that_is_made_of_plain_data_says_so(self) -> None:
+        class Meeting(State, strict=False):
+            at: datetime
+            guests: Sequence[str]
+
+        meeting = Meeting.model_validate({"at": "2026-01-01T10:00:00", "guests": ["Ada"]})
+
+        assert (datetime(2026, 1, 1, 10), ("Ada",)) == (meeting.at, meeting.guests)  # noqa: DTZ001 -- as it was read
+
+    def test_a_state_describes_itself_as_json_schema(self) -> None:
+        schema = Configuration.model_json_schema()["properties"]
+
+        assert {"type": "object", "additionalProperties": {"type": "boolean"}} == {
+            key: value for key, value in schema["feature_flags"].items() if key != "title"
+        }
+        assert "array" == schema["allowed_hosts"]["type"]
+
+    def test_private_attributes_are_the_class_s_own_affair(self) -> None:
+        class Counter(State):
+            name: str
+            _count: int = 0
+
+            def counted(self) -> int:
+                self._count += 1
+                return self._count
+
+        counter = Counter(name="a")
+
+        assert (1, 2) == (counter.counted(), counter.counted())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
@@ -225,6 +227,28 @@ class TestErrors:
         assert error is caught.value
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+class TestOnAsyncio:
+    @pytest.mark.anyio
+    async def test_a_failed_task_leaves_no_cancellation_behind(self) -> None:
+        with pytest.raises(ExceptionGroup):
+            async with asyncio.timeout(10), ctx.scope("app"):
+                ctx.spawn(fail, ValueError("child"))
+                await anyio.sleep_forever()
+
+        current = asyncio.current_task()
+        assert current is not None
+        assert 0 == current.cancelling()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await anyio.sleep_forever()
+
+    @pytest.mark.anyio
+    async def test_handles_can_be_gathered(self) -> None:
+        async with ctx.scope("app"):
+            assert [1, 2, 3] == await asyncio.gather(*(ctx.spawn(add, number) for number in (1, 2, 3)))
+
+
 class TestBadUse:
     @pytest.mark.anyio
     async def test_a_coroutine_is_refused_and_closed(self) -> None:
@@ -256,13 +280,15 @@ class TestBadUse:
             assert 1 == await ctx.spawn(add, 1)
 
     @pytest.mark.anyio
-    async def test_another_thread_cannot_spawn(self) -> None:
+    async def test_another_thread_asks_the_loop_to_spawn(self) -> None:
         def spawn() -> Any:
-            return ctx.spawn(add, 1)
+            with pytest.raises(ScopeError, match=r"anyio\.from_thread\.run_sync\(ctx\.spawn, \.\.\.\)"):
+                ctx.spawn(add, 1)
+            return anyio.from_thread.run_sync(ctx.spawn, add, 1)
 
         async with ctx.scope("app"):
-            with pytest.raises(ScopeError, match=r"anyio\.from_thread\.run"):
-                await anyio.to_thread.run_sync(spawn)
+            task = await anyio.to_thread.run_sync(spawn)
+            assert 1 == await task
 
     @pytest.mark.anyio
     async def test_a_scope_that_was_left_spawns_nothing(self) -> None:
