@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from honeyhive.exceptions import FrozenStateError, StateError
 from honeyhive.models.immutable import IMMUTABLE
 from honeyhive.models.paths import Path
+from honeyhive.utils.methods import MethodLike
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -79,6 +80,7 @@ class State(BaseModel, metaclass=_StateClass):
         frozen=True,
         strict=True,
         extra="forbid",
+        ignored_types=(MethodLike,),
         arbitrary_types_allowed=True,
         populate_by_name=True,
         hide_input_in_errors=True,

@@ -29,6 +29,7 @@ from honeyhive.resilience.checks import require_at_least, require_seconds
 from honeyhive.resilience.operations import is_async, name_of, refuse_generators
 from honeyhive.utils.clock import Clock, SystemClock
 from honeyhive.utils.fork import Renewable, renew_after_fork
+from honeyhive.utils.methods import MethodLike
 
 __all__ = ["CacheInfo", "Cached", "cache"]
 
@@ -36,7 +37,6 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 S = TypeVar("S")
-R_co = TypeVar("R_co", covariant=True)
 
 _CONTAINERS: Final = frozenset({tuple, frozenset})
 _SYSTEM_CLOCK: Final = SystemClock()
@@ -142,14 +142,19 @@ class _Results(Renewable):
         self._name = name
         self.max_size = terms.max_size
         self._now = terms.clock.monotonic
-        self._entries: LRUCache[Hashable, _Entry] = LRUCache(terms.max_size)
         self._hits = 0
         self._misses = 0
-        self.renew()
+        self._entries: LRUCache[Hashable, _Entry] = LRUCache(terms.max_size)
+        self._begin()
         renew_after_fork(self)
 
     def renew(self) -> None:
-        """Take a fresh lock and forget flights, whose pilots are the parent's: for a forked child."""
+        """Begin anew in a forked child: flights are the parent's, and entries may have been in the middle of a change."""
+        if not self._lock.acquire(blocking=False):
+            self._entries = LRUCache(self.max_size)
+        self._begin()
+
+    def _begin(self) -> None:
         # Keeps entries, flights and counts consistent. Held for one look or one change, which runs the __eq__ of keys:
         # so it is re-entrant.
         self._lock = threading.RLock()
@@ -178,6 +183,12 @@ class _Results(Renewable):
             facts.add(names.CACHE_MISSES if entry is None else names.CACHE_HITS)
         return entry
 
+    def has_landed(self, key: Hashable) -> _Entry | None:
+        """Return the entry of *key* if it came after somebody looked for it; it has been counted as a miss."""
+        with self._lock:
+            entry = self._entries.get(key)
+            return entry if entry is not None and self._now() < entry.good_until else None
+
     def _refuse_unhashable(self, key: Hashable) -> None:
         try:
             hash(key)
@@ -198,10 +209,14 @@ class _Results(Renewable):
 
     def forget(self, key: Hashable) -> bool:
         """Drop the entry of *key*; a result on its way will not be kept."""
-        with self._lock:
-            for place in [place for place in list(self.flights) if place.key == key]:
-                del self.flights[place]
-            return self._entries.pop(key, None) is not None
+        try:
+            with self._lock:
+                for place in [place for place in list(self.flights) if place.key == key]:
+                    del self.flights[place]
+                return self._entries.pop(key, None) is not None
+        except TypeError:
+            self._refuse_unhashable(key)
+            raise
 
     def clear(self) -> None:
         """Drop all; results on their way will not be kept."""
@@ -215,7 +230,7 @@ class _Results(Renewable):
             return CacheInfo(self._hits, self._misses, len(self._entries), self.max_size)
 
 
-class Cached(Generic[P, R]):
+class Cached(MethodLike, Generic[P, R]):
     """A function whose results are kept; made by `cache`.
 
     Called as the function itself. As a method, every instance has a cache of its own, which goes with the instance.
@@ -308,7 +323,8 @@ class _CachedFunction(Cached[P, R]):
 
     def _fly(self, place: _Place, flight: _Flight, function: Callable[[], R]) -> R:
         try:
-            flight.entry = _Entry(function(), self._terms.good_until())
+            # Between looking and taking off, another thread may have landed.
+            flight.entry = self._results.has_landed(place.key) or _Entry(function(), self._terms.good_until())
         except Exception as error:
             flight.error = error
             raise

@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, get_current_span
 
 from honeyhive.models.conventions import resilience as names
 from honeyhive.utils.fork import Renewable, renew_after_fork
+from honeyhive.utils.guard import guard
 
 __all__ = ["add", "attempt_failed", "is_wanted", "reason_of", "tell"]
 
@@ -35,8 +36,8 @@ class _Sums(Renewable):
     def add(self, span: Span, name: str, amount: float) -> float:
         """Add *amount* to the attribute *name* and return the sum."""
         with self._lock:
-            known = getattr(span, "attributes", None) or {}
-            total: float = known.get(name, 0) + amount
+            known = (getattr(span, "attributes", None) or {}).get(name, 0)
+            total: float = amount + (known if isinstance(known, int | float) else 0)
             span.set_attribute(name, total)
             return total
 
@@ -53,14 +54,18 @@ def add(name: str, amount: float = 1) -> None:
     """Add *amount* to the attribute *name* of the current span."""
     # The usual context without a tracer is empty, which is known sooner than that it holds no span.
     if get_current() and (span := get_current_span()).is_recording():
-        _sums.add(span, name, amount)
+        with guard("tell a sum on the current span"):
+            _sums.add(span, name, amount)
 
 
 def tell(name: str, **facts: str | float | None) -> None:
     """Put an event on the current span unless it has too many already; what is ``None`` is not told."""
     span = get_current_span()
-    if span.is_recording() and _sums.add(span, names.EVENTS_SEEN, 1) <= names.MOST_EVENTS:
-        span.add_event(name, {fact: value for fact, value in facts.items() if value is not None})
+    if not span.is_recording():
+        return
+    with guard("tell an event on the current span"):
+        if _sums.add(span, names.EVENTS_SEEN, 1) <= names.MOST_EVENTS:
+            span.add_event(name, {fact: value for fact, value in facts.items() if value is not None})
 
 
 def attempt_failed(operation: str, number: int, wait_s: float | None, error: Exception) -> None:

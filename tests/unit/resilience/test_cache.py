@@ -13,7 +13,9 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
+from honeyhive import State
 from honeyhive.resilience import cache
 from honeyhive.testing import ManualClock
 
@@ -190,6 +192,8 @@ class TestKeys:
             cache(counted.double)([1])
         with pytest.raises(TypeError, match=message):
             await cache(counted.double_later)([1])
+        with pytest.raises(TypeError, match=message):
+            cache(counted.double).invalidate([1])
 
     def test_a_key_of_ones_own_tells_calls_apart(self, counted):
         double = cache(key=len)(counted.double)
@@ -359,6 +363,30 @@ class TestFlights:
         assert len(set(results)) == 1
         assert calls == [1]
 
+    def test_a_thread_that_looked_too_early_takes_what_has_landed_since(self):
+        class Meddler(NonRecordingSpan):
+            """Told of our miss, it has another thread compute before we do."""
+
+            def is_recording(self) -> bool:
+                return True
+
+            def set_attribute(self, key, value) -> None:
+                other = threading.Thread(target=load)
+                other.start()
+                other.join()
+
+        calls = []
+
+        @cache
+        def load() -> int:
+            calls.append(1)
+            return len(calls)
+
+        with use_span(Meddler(SpanContext(1, 1, is_remote=False))):
+            assert load() == 1
+
+        assert calls == [1]
+
     def test_threads_share_the_error_of_the_one_that_computes(self):
         theirs = OSError("down")
         inside, caught = threading.Event(), []
@@ -447,6 +475,30 @@ class TestLoops:
 
         assert len(set(results)) == 2
 
+    @pytest.mark.parametrize("in_a_change, kept", [(False, True), (True, False)])
+    def test_a_forked_child_has_what_was_kept_unless_it_was_being_changed(self, in_a_change, kept):
+        load = cache(os.getpid)
+        load()
+        holding, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with load._results._lock:
+                holding.set()
+                release.wait(10)
+
+        holder = threading.Thread(target=hold)
+        if in_a_change:
+            holder.start()
+            holding.wait(10)
+        parent, child = os.getpid(), os.fork()
+        if child == 0:
+            os._exit(0 if (load() == parent) is kept else 1)
+        release.set()
+        if in_a_change:
+            holder.join()
+
+        assert os.waitpid(child, 0)[1] == 0
+
     def test_a_forked_child_does_not_wait_for_what_its_parent_computes(self):
         inside, release = threading.Event(), threading.Event()
 
@@ -522,6 +574,25 @@ class TestMethods:
 
         assert gone() is None
         assert Shop.price._of_instances == {}
+
+    def test_a_method_of_a_state_can_be_cached(self):
+        class Shop(State):
+            tax: int
+
+            @cache
+            def price(self, item: str) -> str:
+                calls.append(item)
+                return f"{item} + {self.tax} %"
+
+        calls: list[str] = []
+        shop = Shop(tax=7)
+
+        assert [shop.price("tea"), shop.price("tea"), shop.updated(tax=9).price("tea")] == [
+            "tea + 7 %",
+            "tea + 7 %",
+            "tea + 9 %",
+        ]
+        assert calls == ["tea", "tea"]
 
     def test_an_instance_that_cannot_be_watched_is_refused_with_the_fix(self):
         @dataclass(slots=True)
