@@ -34,7 +34,7 @@ from honeyhive.events.stores.journal_index import Batch, Index
 from honeyhive.events.stores.watching import Watchers
 from honeyhive.events.upcasting import Upcasters
 from honeyhive.exceptions import StoreClosedError
-from honeyhive.journal import Journal, Position
+from honeyhive.journal import Files, Journal, Position
 from honeyhive.utils.clock import Clock
 
 __all__ = ["JournalEventStore"]
@@ -54,6 +54,7 @@ class JournalEventStore(EventLog):
         codec: Writes and reads the events.
         upcasters: Read old events as new ones.
         clock: Dates the events.
+        files: The file layer.
 
     Raises:
         JournalLockedError: Another process has it open.
@@ -69,9 +70,10 @@ class JournalEventStore(EventLog):
         codec: MessageCodec | None = None,
         upcasters: Upcasters | None = None,
         clock: Clock | None = None,
+        files: Files | None = None,
     ) -> None:
         self._documents = Documents(codec, upcasters)
-        self._journal = Journal(Path(directory), keep=True, max_bytes=None, max_disk_share=None)
+        self._journal = Journal(Path(directory), keep=True, max_bytes=None, max_disk_share=None, files=files)
         self._log = DurableLog(self._journal, clock=clock)
         self._lock = threading.Lock()  # the index says what is written, and positions rise as records do
         self._index = Index()

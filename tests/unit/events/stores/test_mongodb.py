@@ -112,6 +112,7 @@ class TestMongoDBEventStore(EventLogContract):
         return lambda: BlockingEventLog(AsyncMongoDBEventStore(database))
 
 
+@pytest.mark.acceptance("O33")
 def test_a_server_that_is_away_is_told_as_an_outage() -> None:
     database: Any = FakeDatabase()
     store = BlockingEventLog(AsyncMongoDBEventStore(database))
