@@ -61,3 +61,22 @@ def test_asynchronous_code_is_explained_with_its_tests_and_its_state(page: str) 
 def test_the_example_of_scopes_is_listed() -> None:
     assert (ROOT / "examples" / "scopes.py").exists()
     assert "`scopes.py`" in (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.acceptance("O40")
+@pytest.mark.parametrize(
+    "page, subject",
+    [
+        ("how-to/event-sourcing.md", "## Build read models"),
+        ("how-to/test-event-sourcing.md", "## A store of your own: the contract"),
+        ("how-to/event-sourcing-practice.md", "## Whether to do it at all"),
+    ],
+)
+def test_event_sourcing_is_explained_with_its_tests_and_its_practice(page: str, subject: str) -> None:
+    assert subject in guide(page)
+
+
+@pytest.mark.acceptance("O39")
+@pytest.mark.parametrize("page", ["adr/0044-events-first.md", "adr/0045-one-order.md", "adr/0047-where-we-differ.md"])
+def test_why_events_come_first_is_written_down(page: str) -> None:
+    assert "## Alternatives" in guide(page) or "## Consequences" in guide(page)

@@ -30,6 +30,7 @@ are published by the next runner: each at least once, always with the same id.
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,8 @@ __all__ = ["AsyncProcessRunner", "ProcessAdvanced", "ProcessManager", "ProcessRu
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK: Final = "__honeyhive_wakes_for__"
+_OUTAGES: Final = (PublishError, StoreUnavailableError, OSError)
+_logger = logging.getLogger("honeyhive.events")
 _IDS: Final = uuid.UUID("5f3c1d0a-6f0e-4a55-9c43-8d1f2b6a7e10")
 
 
@@ -276,7 +279,13 @@ class _Running:
         if not stored.untold:
             return
         for command in stored.untold:
-            yield self._bus.publish(command)
+            try:
+                yield self._bus.publish(command)
+            except _OUTAGES:
+                raise
+            except Exception:
+                # The bus has taken it; what a handler makes of it is the bus's affair and no fault of the event.
+                _logger.exception("%s has sent %s, and its handler failed.", stored.stream, command.type)
         yield self._store.save(stored.stream, [ProcessTold()], stored.version)
         stored.version += 1
         stored.untold = ()
@@ -329,7 +338,7 @@ class ProcessRunner(Sink[RecordedEvent, int]):
         clock: Tells when to wake a process.
     """
 
-    outages: tuple[type[Exception], ...] = (PublishError, StoreUnavailableError, OSError)
+    outages: tuple[type[Exception], ...] = _OUTAGES
 
     def __init__(
         self,
@@ -386,7 +395,7 @@ class AsyncProcessRunner(Sink[RecordedEvent, int]):
         clock: Tells when to wake a process.
     """
 
-    outages: tuple[type[Exception], ...] = (PublishError, StoreUnavailableError, OSError)
+    outages: tuple[type[Exception], ...] = _OUTAGES
 
     def __init__(
         self,

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from honeyhive.events.messages import Event
 from honeyhive.events.tail import AsyncTail, Tail
@@ -258,6 +259,14 @@ class EventLog(Protocol):
     def close(self) -> None:
         """Give up files and connections; twice is once."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
 
 @runtime_checkable
 class AsyncEventLog(Protocol):
@@ -308,6 +317,14 @@ class AsyncEventLog(Protocol):
 
     async def close(self) -> None:
         """Give up files and connections; twice is once."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
 
 def check_arguments(aggregate_id: object, events: object, expected_version: object) -> None:

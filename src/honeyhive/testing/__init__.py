@@ -21,15 +21,19 @@ if TYPE_CHECKING:
     from honeyhive.testing.clock import ManualClock
     from honeyhive.testing.exporter import MemoryExporter, RecordedError, RecordedSpan
     from honeyhive.testing.ids import CountingIds
+    from honeyhive.testing.store_contracts import EventLogContract, EventStoreContract, SnapshotStoreContract
     from honeyhive.testing.tracers import SpanCapture, TestableTracer, TracerFactory
 
 _HOMES = {
     "BusContract": "bus_contracts",
     "CountingIds": "ids",
     "ManualClock": "clock",
+    "EventLogContract": "store_contracts",
+    "EventStoreContract": "store_contracts",
     "MemoryExporter": "exporter",
     "RecordedError": "exporter",
     "RecordedSpan": "exporter",
+    "SnapshotStoreContract": "store_contracts",
     "SpanCapture": "tracers",
     "TestableTracer": "tracers",
     "TracerFactory": "tracers",
@@ -37,10 +41,13 @@ _HOMES = {
 __all__ = [
     "BusContract",
     "CountingIds",
+    "EventLogContract",
+    "EventStoreContract",
     "ManualClock",
     "MemoryExporter",
     "RecordedError",
     "RecordedSpan",
+    "SnapshotStoreContract",
     "SpanCapture",
     "TestableTracer",
     "TracerFactory",

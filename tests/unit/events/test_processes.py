@@ -195,6 +195,22 @@ def test_commands_that_a_crash_kept_back_are_published_by_the_next_runner(world:
     assert published[0].id == world.told[0].id
 
 
+def test_a_command_whose_handler_fails_is_sent_all_the_same(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    bus = InMemoryMessageBus()
+
+    def fail(_: RequestPayment) -> None:
+        raise ValueError("no money here")
+
+    bus.subscribe(RequestPayment, fail)
+    bus.subscribe(ShipOrder, world.told.append)
+    world.store.save("order-1", [OrderPlaced(order_id="o-1"), PaymentReceived(order_id="o-1")])
+
+    world.catch_up(world.runner(bus))
+
+    assert ["ShipOrder"] == [name for name, _ in world.commands]
+    assert "no money here" in caplog.text
+
+
 def test_a_broker_that_is_away_is_waited_for(world: World) -> None:
     class AwayOnce:
         tries = 0
