@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import pickle
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -83,6 +83,45 @@ def test_an_exception_passes_untouched_and_is_recorded_once(tracer: HoneyHiveTra
         attributes(span)["honeyhive_error_type"],
     )
     assert 1 == len(exported())
+
+
+async def fails_when_awaited(*_: object) -> None:
+    raise ValueError("theirs")
+
+
+def fails_at_once(*_: object) -> None:
+    raise ValueError("theirs")
+
+
+def fails_amid(*_: object) -> Generator[int, None, None]:
+    yield 1
+    raise ValueError("theirs")
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        trace(fails_at_once),
+        lambda: trace(fails_at_once)(1, 2),
+        lambda: list(trace(fails_amid)()),
+        lambda: trace(fails_when_awaited)().send(None),
+    ],
+    ids=["function", "arguments", "generator", "coroutine"],
+)
+def test_after_an_error_its_span_is_current_no_more(
+    tracer: HoneyHiveTracer, exported: Exported, fail: Callable[[], object]
+) -> None:
+    with tracer.start_span("around") as around:
+        with pytest.raises(ValueError, match="theirs"):
+            fail()
+
+        assert otel_trace.get_current_span() is around
+        trace(event_name="next")(lambda: None)()
+
+    assert not otel_trace.get_current_span().is_recording()
+    (following,) = [span for span in exported() if span.name == "next"]
+    assert following.parent is not None
+    assert around.get_span_context().span_id == following.parent.span_id
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt("k"), SystemExit(3), type("Own", (BaseException,), {})("o")])

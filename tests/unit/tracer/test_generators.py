@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import StatusCode
 
 from honeyhive import trace
 from honeyhive.tracer import HoneyHiveTracer
@@ -150,6 +151,22 @@ def test_text_that_was_yielded_is_recorded_joined(tracer: HoneyHiveTracer, expor
     assert ["Hel", "lo"] == list(tokens())
 
     assert "Hello" == dict(exported()[0].attributes or {})["honeyhive_outputs.result"]
+
+
+def test_a_generator_left_half_way_is_no_error_and_keeps_what_it_yielded(
+    tracer: HoneyHiveTracer, exported: Exported
+) -> None:
+    @trace
+    def numbers() -> Generator[int, None, None]:
+        yield from range(5)
+
+    left = numbers()
+    assert (0, 1) == (next(left), next(left))
+    left.close()
+
+    (span,) = exported()
+    assert "[0,1]" == dict(span.attributes or {})["honeyhive_outputs.result"]
+    assert StatusCode.ERROR is not span.status.status_code
 
 
 def test_items_are_kept_as_they_were_up_to_a_megabyte(tracer: HoneyHiveTracer, exported: Exported) -> None:
