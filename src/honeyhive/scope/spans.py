@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import Token
-from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
@@ -35,8 +34,7 @@ def use_spans_of(opener: SpanOpener) -> None:
     _Plug.opener = opener
 
 
-@dataclass(frozen=True, slots=True)
-class Tracing:
+class Tracing(NamedTuple):
     """How a scope is traced.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
+from honeyhive.scope.spans import Tracing
 from honeyhive.tracer.interfaces import NeedsIdentity, TracerScopeInterface
 from honeyhive.tracer.scopes import scope_span_of
 
@@ -28,8 +29,13 @@ class TracerScopeMixin(TracerScopeInterface, NeedsIdentity):
         trace: bool | None = None,
         tasks: TaskPolicy | None = None,
     ) -> ScopeBlock:
-        from honeyhive.scope.block import scope_block
-        from honeyhive.scope.spans import Tracing
-
         tracing = Tracing(trace, functools.partial(scope_span_of, self.identity))
-        return scope_block(name, states, disposables, tracing, tasks)
+        return _scope_block()(name, states, disposables, tracing, tasks)
+
+
+@functools.cache
+def _scope_block() -> Callable[..., ScopeBlock]:
+    """Load what opens scopes when the first one is asked for: it needs pydantic and anyio, which tracing does not."""
+    from honeyhive.scope.block import scope_block
+
+    return scope_block
