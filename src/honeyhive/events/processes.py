@@ -23,6 +23,7 @@
             self.send(CancelOrder(order_id=self.process_id))
             self.finish()
 
+Each reaction loads the history of its process, which is meant for some dozens of steps and not for thousands.
 A process is state that is saved after each event it reacts to, together with the commands that follow from it; they are
 published after that. An event that comes again changes nothing, and commands that a crash has kept from being published
 are published by the next runner: each at least once, always with the same id.
@@ -34,6 +35,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from honeyhive.events.bus import MessageBus
@@ -83,6 +85,25 @@ def on_wake(name: str) -> Callable[[F], F]:
     return mark
 
 
+class Plan:
+    """What a process wants next; kept beside its state, which is its user's.
+
+    Attributes:
+        wakes: When to wake it, in nanoseconds since 1970, by the names it has given.
+        commands: What it sends.
+        is_finished: Whether nothing more reaches it.
+        now_ns: What time it is in the reaction at hand.
+    """
+
+    __slots__ = ("commands", "is_finished", "now_ns", "wakes")
+
+    def __init__(self) -> None:
+        self.wakes: dict[str, int] = {}
+        self.commands: list[Message] = []
+        self.is_finished = False
+        self.now_ns = 0
+
+
 class ProcessManager:
     """The state of one process and what it does next. Derive data classes from it; every field has a default.
 
@@ -92,10 +113,7 @@ class ProcessManager:
 
     name: ClassVar[str]
     process_id: str
-    _wakes: dict[str, int]
-    _now_ns: int
-    _commands: list[Message]
-    _is_finished: bool
+    _plan: Plan
 
     def __init_subclass__(cls, **others: Any) -> None:
         super().__init_subclass__(**others)
@@ -105,14 +123,8 @@ class ProcessManager:
     def __new__(cls, *_: object, **__: object) -> Self:
         process = super().__new__(cls)
         # Not fields: a data class neither compares them nor asks for them.
-        for name, value in (
-            ("process_id", ""),
-            ("_wakes", {}),
-            ("_now_ns", 0),
-            ("_commands", []),
-            ("_is_finished", False),
-        ):
-            object.__setattr__(process, name, value)
+        object.__setattr__(process, "process_id", "")
+        object.__setattr__(process, "_plan", Plan())
         return process
 
     @classmethod
@@ -122,20 +134,25 @@ class ProcessManager:
 
     def send(self, command: Message) -> None:
         """Have *command* published once the reaction is saved."""
-        self._commands.append(command)
+        self._plan.commands.append(command)
 
     def wake(self, name: str, *, after_s: float) -> None:
         """Have the methods marked ``on_wake(name)`` called in *after_s* seconds, unless it is set anew or cancelled."""
-        self._wakes[name] = self._now_ns + round(after_s * 1e9)
+        self._plan.wakes[name] = self._plan.now_ns + round(after_s * 1e9)
 
     def cancel(self, name: str) -> None:
         """Do not wake for *name* any more."""
-        self._wakes.pop(name, None)
+        self._plan.wakes.pop(name, None)
 
     def finish(self) -> None:
         """End the process: nothing more reaches it, and it is not woken."""
-        object.__setattr__(self, "_is_finished", True)
-        self._wakes.clear()
+        self._plan.is_finished = True
+        self._plan.wakes.clear()
+
+
+def plan_of(process: ProcessManager) -> Plan:
+    """Return what *process* wants next."""
+    return process._plan  # noqa: SLF001 -- hidden from users' classes, not from what runs them
 
 
 class _Stored:
@@ -176,7 +193,8 @@ class _Running:
         for facts in (yield self._store.streams(f"process:{self._kind.name}:")):
             stored = yield from self._load(facts.aggregate_id)
             self._note_due(stored)
-            yield from self._tell(stored)
+            with suppress(ConcurrencyError):  # another runner tells it
+                yield from self._tell(stored)
 
     def position(self) -> Steps[int | None]:
         self._handled = yield self._checkpoints.load(self.name)
@@ -219,13 +237,11 @@ class _Running:
             return
         stream = f"process:{self._kind.name}:{key}"
         calls = [(name, (event,)) for name in methods]
-        while not (yield from self._advance(stream, f"{stream}/{event.id}", event, calls)):
-            pass
+        yield from self._advance(stream, f"{stream}/{event.id}", event, calls)
 
     def _wake(self, stream: str, name: str, at: int) -> Steps[None]:
         calls = [(each, ()) for each in _wakers(self._kind, name)]
-        while not (yield from self._advance(stream, f"{stream}/wake/{name}/{at}", None, calls, woken=(name, at))):
-            pass
+        yield from self._advance(stream, f"{stream}/wake/{name}/{at}", None, calls, woken=(name, at))
 
     def _advance(
         self,
@@ -235,44 +251,55 @@ class _Running:
         calls: Sequence[tuple[str, tuple[Event, ...]]],
         *,
         woken: tuple[str, int] | None = None,
-    ) -> Steps[bool]:
-        """Let a process react to *cause*, once; ``False`` when somebody else was faster and it is to be tried again."""
+    ) -> Steps[None]:
+        """Let a process react to *cause*, once; anew from what it is then, when somebody else has changed it meanwhile."""
+        while True:
+            try:
+                return (yield from self._advance_once(stream, cause, event, calls, woken))
+            except ConcurrencyError:
+                continue
+
+    def _advance_once(
+        self,
+        stream: str,
+        cause: str,
+        event: Event | None,
+        calls: Sequence[tuple[str, tuple[Event, ...]]],
+        woken: tuple[str, int] | None,
+    ) -> Steps[None]:
         stored = yield from self._load(stream)
         yield from self._tell(stored)
         self._note_due(stored)
         process, own_id = stored.process, str(uuid.uuid5(_IDS, cause))
-        is_stale = woken is not None and process._wakes.get(woken[0]) != woken[1]  # noqa: SLF001 -- the runner and its processes are one
-        if own_id in stored.seen or process._is_finished or is_stale:  # noqa: SLF001 -- as above
-            return True
+        plan = plan_of(process)
+        is_stale = woken is not None and plan.wakes.get(woken[0]) != woken[1]
+        if own_id in stored.seen or plan.is_finished or is_stale:
+            return
         if woken is not None:
             process.cancel(woken[0])
-        object.__setattr__(process, "_now_ns", self._clock.time_ns())
+        plan.now_ns = self._clock.time_ns()
         with handling(event):
             for name, arguments in calls:
                 getattr(process, name)(*arguments)
             advanced = self._advanced(process, own_id)
-        try:
-            yield self._store.save(stream, [advanced], stored.version)
-        except ConcurrencyError:
-            return False
+        yield self._store.save(stream, [advanced], stored.version)
         stored.version += 1
         stored.untold = tuple(decode(each) for each in advanced.commands)
         self._note_due(stored)
         yield from self._tell(stored)
-        return True
 
     def _advanced(self, process: ProcessManager, own_id: str) -> ProcessAdvanced:
+        plan = plan_of(process)
         commands = tuple(
             _with_id(command, str(uuid.uuid5(_IDS, f"{own_id}/{number}")))
-            for number, command in enumerate(process._commands)  # noqa: SLF001 -- as above
+            for number, command in enumerate(plan.commands)
         )
-        process._commands.clear()  # noqa: SLF001 -- as above
         return ProcessAdvanced(
             id=own_id,
             state=self._codec.write(process).state,
-            wakes=FrozenDict(process._wakes),  # noqa: SLF001 -- as above
+            wakes=FrozenDict(plan.wakes),
             commands=commands,
-            is_finished=process._is_finished,  # noqa: SLF001 -- as above
+            is_finished=plan.is_finished,
         )
 
     def _tell(self, stored: _Stored) -> Steps[None]:
@@ -311,14 +338,15 @@ class _Running:
             raise EventStoreError(
                 f"the state of a {self._kind.name} as saved does not fit the class any more: {event.state:.200}"
             )
-        process._wakes.update(event.wakes)  # noqa: SLF001 -- as above
-        object.__setattr__(process, "_is_finished", event.is_finished)
+        plan_of(process).wakes.update(event.wakes)
+        plan_of(process).is_finished = event.is_finished
         return process
 
     def _note_due(self, stored: _Stored) -> None:
+        wakes = dict(plan_of(stored.process).wakes)
         with self._lock:
-            if stored.process._wakes:  # noqa: SLF001 -- as above
-                self._due[stored.stream] = dict(stored.process._wakes)  # noqa: SLF001 -- as above
+            if wakes:
+                self._due[stored.stream] = wakes
             else:
                 self._due.pop(stored.stream, None)
 

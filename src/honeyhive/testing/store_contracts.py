@@ -26,9 +26,14 @@ from typing import Any, ClassVar
 import pytest
 
 from honeyhive.events.aggregates import Aggregate
-from honeyhive.events.messages import Event
+from honeyhive.events.checkpoints import InMemoryCheckpoints
+from honeyhive.events.following import Following
+from honeyhive.events.messages import Event, Message
+from honeyhive.events.projections import StoreSource
 from honeyhive.events.reactions import on
+from honeyhive.events.relay import Relay
 from honeyhive.events.snapshots import Snapshot, SnapshotStore
+from honeyhive.events.steps import run
 from honeyhive.events.store import EventLog, EventStore, RecordedEvent
 from honeyhive.exceptions import ConcurrencyError, DuplicateEventError, StoreClosedError
 
@@ -381,6 +386,31 @@ class EventLogContract(EventStoreContract):
             with pytest.raises(StoreClosedError):
                 use()
 
+    def test_what_was_saved_before_a_crash_is_published_after_it(self, open_store: Callable[[], Any]) -> None:
+        """The relay of the next process goes on where the last one died: all of it, in order, nothing else."""
+        checkpoints, published = InMemoryCheckpoints(), list[int]()
+
+        def publish(store: EventLog, die_at: int) -> None:
+            following = Following(StoreSource(store, batch=2), Relay(_DyingBus(published, die_at), checkpoints))
+            run(following.begin())
+            while run(following.advance()):
+                pass
+
+        with closing(open_store()) as store:
+            store.save("a", noted(1, 2, 3))
+            with pytest.raises(ConcurrencyError):
+                store.save("a", noted(4), expected_version=0)
+            store.save("b", noted(5))
+            with pytest.raises(KeyboardInterrupt):
+                publish(store, die_at=4)
+            if not self.is_durable:
+                publish(store, die_at=0)
+        if self.is_durable:
+            with closing(open_store()) as store:
+                publish(store, die_at=0)
+
+        assert [1, 2, 3, 5] == list(dict.fromkeys(published))
+
     def test_positions_go_on_when_the_store_is_opened_again(self, open_store: Callable[[], Any]) -> None:
         if not self.is_durable:
             pytest.skip("this store forgets")
@@ -395,6 +425,24 @@ class EventLogContract(EventStoreContract):
             assert (2, 0) == (again.position, again.added)
             assert 3 == appended.position
             assert [1, 2, 3] == numbers(store.read_all())
+
+
+class _DyingBus:
+    """Notes the numbers of what is published, and dies as a process does instead of publishing the *die_at*-th."""
+
+    def __init__(self, published: list[int], die_at: int) -> None:
+        self._published = published
+        self._die_at = die_at
+
+    def subscribe(self, *_: object) -> None:
+        """Have no handlers."""
+
+    def publish(self, message: Message) -> None:
+        """Note *message*."""
+        if len(self._published) + 1 == self._die_at:
+            raise KeyboardInterrupt
+        if isinstance(message, Noted):
+            self._published.append(message.number)
 
 
 @dataclass

@@ -26,6 +26,7 @@ order-1 at first: pending
 """
 
 
+@pytest.mark.acceptance("O19")
 def test_orders_are_placed_paid_sent_and_given_up() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "orders"], cwd=EXAMPLES, capture_output=True, text=True, timeout=30, check=False

@@ -143,3 +143,25 @@ async def test_whoever_waits_for_an_engine_that_ends_is_told() -> None:
 
     with pytest.raises(ProjectionStoppedError):
         await engine.wait_for(1)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_an_asynchronous_subscription_gives_what_is_there_and_then_what_comes() -> None:
+    store, found = AsyncInMemoryEventStore(), list[int]()
+    await store.save("a", paid(1, 2))
+
+    async def listen() -> None:
+        async with store.subscribe(after=1) as tail:
+            async for record in tail:
+                found.append(record.position)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen)
+            await anyio.wait_all_tasks_blocked()
+            await store.save("b", paid(3))
+            await anyio.wait_all_tasks_blocked()
+            await store.close()
+
+    assert [2, 3] == found
