@@ -30,6 +30,8 @@ __all__ = ["Background"]
 
 _PACKAGE: Final = "honeyhive"
 _ROOM: Final = "honeyhive.scope."
+_LOOP: Final = asyncio.base_events.__file__
+_GROUPS: Final = asyncio.taskgroups.__file__
 _END_OF_THE_WORK: Final = frozenset({"asyncio.events", "asyncio.runners"})
 """Modules below which stands the event loop, and not the code that made a task."""
 
@@ -103,7 +105,7 @@ class _TaskFactory:
             task: asyncio.Future[Any] = asyncio.Task(coroutine, loop=loop, **options)
         else:
             task = self._beneath(loop, coroutine, **options)
-        if self._scopes and not task.done():
+        if self._scopes and not task.done() and not _is_grouped(sys._getframe(1)):  # noqa: SLF001 -- as above
             with guard("give a task to its scope"):
                 _show(task, options.get("context"))
         return task
@@ -133,6 +135,13 @@ def _installed_factory(loop: asyncio.AbstractEventLoop) -> _TaskFactory:
     made = _TaskFactory(factory)
     loop.set_task_factory(made)
     return made
+
+
+def _is_grouped(frame: FrameType | None) -> bool:
+    """Tell quickly whether a task group of asyncio makes a task, through the loop; `_is_made_by_program` says no too."""
+    while frame is not None and frame.f_code.co_filename == _LOOP:
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename == _GROUPS
 
 
 def _show(task: asyncio.Future[Any], context: Context | None) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import TypeVar
 
 import anyio
@@ -17,10 +18,9 @@ import anyio
 from honeyhive.scope.handles import TaskHandle
 from honeyhive.utils.missing import MISSING, Missing
 
-__all__ = ["AnyioGroup", "AsyncioGroup", "Group", "Work"]
+__all__ = ["AnyioGroup", "AsyncioGroup", "Group"]
 
 T = TypeVar("T")
-Work = Callable[[], Awaitable[T]]
 
 
 class Group(ABC):
@@ -33,7 +33,7 @@ class Group(ABC):
         """Begin, in the task that leaves later."""
 
     @abstractmethod
-    def start(self, handle: TaskHandle[T], work: Work[T], ended: Callable[[TaskHandle[T]], None]) -> None:
+    def start(self, handle: TaskHandle[T], work: Awaitable[T], ended: Callable[[TaskHandle[T]], None]) -> None:
         """Run *work* as the task of *handle*, which is told how to cancel it and how it ends; then call *ended*."""
 
     @abstractmethod
@@ -57,8 +57,8 @@ class AsyncioGroup(Group):
     async def enter(self) -> None:
         await self._group.__aenter__()
 
-    def start(self, handle: TaskHandle[T], work: Work[T], ended: Callable[[TaskHandle[T]], None]) -> None:
-        coroutine = _run(work)
+    def start(self, handle: TaskHandle[T], work: Awaitable[T], ended: Callable[[TaskHandle[T]], None]) -> None:
+        coroutine = work if isinstance(work, CoroutineType) else _awaiting(work)
         try:
             task = self._group.create_task(coroutine, name=handle.name)
         except RuntimeError:  # a task has failed, and all are being cancelled
@@ -96,19 +96,23 @@ class AnyioGroup(Group):
     async def enter(self) -> None:
         await self._group.__aenter__()
 
-    def start(self, handle: TaskHandle[T], work: Work[T], ended: Callable[[TaskHandle[T]], None]) -> None:
+    def start(self, handle: TaskHandle[T], work: Awaitable[T], ended: Callable[[TaskHandle[T]], None]) -> None:
         scope = anyio.CancelScope()
         handle.cancel_with(scope.cancel)
         self._group.start_soon(self._run, handle, work, scope, ended, name=handle.name)
 
     async def _run(
-        self, handle: TaskHandle[T], work: Work[T], scope: anyio.CancelScope, ended: Callable[[TaskHandle[T]], None]
+        self,
+        handle: TaskHandle[T],
+        work: Awaitable[T],
+        scope: anyio.CancelScope,
+        ended: Callable[[TaskHandle[T]], None],
     ) -> None:
         result: T | Missing = MISSING
         failed: BaseException | None = None
         try:
             with scope:
-                result = await work()
+                result = await work
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:
@@ -122,5 +126,5 @@ class AnyioGroup(Group):
         await self._group.__aexit__(None, None, None)
 
 
-async def _run(work: Work[T]) -> T:
-    return await work()
+async def _awaiting(work: Awaitable[T]) -> T:
+    return await work

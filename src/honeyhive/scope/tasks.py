@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast, get_args
 
 import anyio
 
 from honeyhive.exceptions import ScopeError
 from honeyhive.scope.background import Background
-from honeyhive.scope.groups import AnyioGroup, AsyncioGroup, Group, Work
+from honeyhive.scope.groups import AnyioGroup, AsyncioGroup, Group
 from honeyhive.scope.handles import TaskHandle
 from honeyhive.scope.outcome import Outcome
 
@@ -61,11 +63,12 @@ class TaskOwner:
         if self._background is not None:
             self._background.adopt(task)
 
-    def spawn(self, name: str, work: Work[T]) -> TaskHandle[T]:
+    def spawn(self, name: str, begin: Callable[[], Awaitable[T]]) -> TaskHandle[T]:
         """Start a task. While the tasks of the scope are being cancelled, it is cancelled from the start.
 
         Raises:
             ScopeError: Called from a thread other than that of the scope, or when all its tasks have ended already.
+            TypeError: There is nothing to await.
         """
         if threading.get_ident() != self._thread:
             raise ScopeError(
@@ -74,6 +77,9 @@ class TaskOwner:
         # As long as one of its tasks is alive, the task group still waits, also for those that come now.
         if self._is_ending and not self._spawned:
             raise ScopeError("the scope is ending and starts no more tasks")
+        work = begin()
+        if not inspect.isawaitable(work):
+            raise TypeError(f"ctx.spawn takes an async function; {name} has returned {type(work).__name__}")
         handle: TaskHandle[T] = TaskHandle(name)
         self._spawned.add(handle)
         self._group.start(handle, work, self._has_ended)

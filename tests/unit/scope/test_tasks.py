@@ -263,6 +263,15 @@ class TestBadUse:
                 ctx.spawn(1)  # type: ignore[arg-type]
 
     @pytest.mark.anyio
+    async def test_a_function_that_returns_nothing_to_await_is_refused(self) -> None:
+        def plain() -> int:
+            return 1
+
+        async with ctx.scope("app"):
+            with pytest.raises(TypeError, match=r"takes an async function; .*plain has returned int"):
+                ctx.spawn(plain)  # type: ignore[arg-type]
+
+    @pytest.mark.anyio
     async def test_without_a_scope_there_is_nobody_to_own_a_task(self) -> None:
         with pytest.raises(NoScopeError, match=r"ctx\.spawn\(\) needs an open scope"):
             ctx.spawn(add, 1)
