@@ -1,5 +1,19 @@
 """Messages and what is built on them: buses that bring them to handlers, stores that keep them, read models made of them.
 
+::
+
+    messages · catalogue · codec · lineage      what is told, how it is written, what it follows from
+    bus · buses/ · adapters/ · module           bringing messages to handlers
+    store · stores/ · sql/ · tail               keeping events; reading on from a position
+    upcasting · snapshots                       old events as new ones; short cuts
+    reactions · aggregates · command_handlers   state made of events, and who decides
+    following · projector · async_projector     the one projection engine, and its two drivers
+    projections · sqlite_projection             read models, and engines for several of them
+    relay · checkpoints                         publishing what was saved
+    sagas · processes                           work across aggregates
+    log                                         a journal as a dated log: under the file store and the backend
+    steps                                       work written once for parts that block and parts that are awaited
+
 Names are looked up on first use, so that a program pays for what it uses only.
 """
 

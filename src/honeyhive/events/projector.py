@@ -74,13 +74,19 @@ class Projector(Generic[R, P]):
         self._tally = Tally[P](self._clock)
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._begun = threading.Event()
         self._ended = threading.Event()
         self._futures: set[Future[None]] = set()
         self._thread = threading.Thread(target=self._run, name=f"honeyhive-{sink.name}", daemon=True)
 
-    def start(self) -> None:
-        """Start following."""
+    def start(self, *, wait_s: float = 0.0) -> None:
+        """Start following.
+
+        Args:
+            wait_s: How long to wait until the sink is open, so that readers find what they read from.
+        """
         self._thread.start()
+        self._begun.wait(wait_s)
 
     def nudge(self, records: int = 1) -> None:
         """Say that the source has grown by so many records."""
@@ -134,6 +140,7 @@ class Projector(Generic[R, P]):
             if self._on_failure is not None:
                 self._on_failure(error)
         finally:
+            self._begun.set()
             self._ended.set()  # from here on `reached` sees to its futures itself
             for future in tuple(self._futures):
                 self._forsake(future)
@@ -141,6 +148,7 @@ class Projector(Generic[R, P]):
     def _begin(self) -> int:
         run(self._following.begin(rebuild=self._rebuild))
         self._tally.move(self._following.position)
+        self._begun.set()
         return 1
 
     def _follow(self) -> None:

@@ -43,6 +43,8 @@ __all__ = ["ServeOptions", "run_server"]
 
 _ANY_IPV4: Final = "127.0.0.1"
 _GRACE_S: Final = 5
+_OPENING_S: Final = 1.0
+"""How long the start waits for the index; a large one is checked meanwhile, and readers are told to come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class _Backend:
             raise JournalError(f"the backend stopped because its store failed: {self._failure}") from self._failure
 
     def __enter__(self) -> None:
-        self._projector.start()
+        self._projector.start(wait_s=_OPENING_S)
         self._adopter.start()
 
     def __exit__(self, *_: object) -> None:
