@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -61,6 +62,8 @@ SETTINGS = PipelineSettings(max_queue_bytes=9_000, max_batch_size=4, schedule_de
 SPOOL_BYTES = 5_000
 A_BATCH_BYTES = 2_500
 JUDGED_BY_THE_BACKEND = ("rejected_by_backend", "partial_success")
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
 TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
 
