@@ -28,15 +28,6 @@ from honeyhive.utils import SystemClock
 
 T = TypeVar("T")
 CLOCK = SystemClock()
-LONGEST_TEST_S = 120
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give real processes time: on a busy machine they start ten times as slowly, and nothing is wrong with them."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(LONGEST_TEST_S))
 
 
 class ServerProcess:

@@ -154,7 +154,6 @@ def test_a_trace_ten_thousand_deep_is_shown_in_parts(page_of: Callable[..., Pars
 
 
 @pytest.mark.fault
-@pytest.mark.timeout(120)
 def test_a_trace_of_a_hundred_thousand_spans_is_stored_and_shown_in_parts(
     records: Callable[..., list[DatedRecord]],
     project: Callable[[list[DatedRecord]], None],
