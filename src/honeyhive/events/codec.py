@@ -60,15 +60,16 @@ class MessageCodec:
         Raises:
             MessageFormatError: A field holds what could not be read again; says which.
         """
+        content = None if isinstance(message, UnknownMessage) else _Content.of(type(message))
         head = self._head(message)
         if trace_context is not None:
             head = {**{name: value for name, value in head.items() if name not in CARRIED}, **trace_context}
         if attributes is not None:
             head.update(attributes)
-        if isinstance(message, UnknownMessage):
-            return _json_of({**head, **_foreign_data(message.data)})
+        if content is None:
+            return _json_of({**head, **_foreign_data(cast("UnknownMessage", message).data)})
         # The content is text already, and not put together again just to become the same text.
-        return b"".join((_json_of(head)[:-1], b',"data":', _Content.of(type(message)).write(message), b"}"))
+        return b"".join((content.to_json(head, inf_nan_mode="strings")[:-1], b',"data":', content.write(message), b"}"))
 
     def decode(self, document: bytes | str) -> Message:
         """Return the message that *document*, the JSON of a CloudEvent, is.
@@ -172,7 +173,7 @@ class _Content:
         from pydantic_core import PydanticSerializationError, to_json
 
         # Looked up once: an import statement costs as much as writing the content does.
-        self._to_json = to_json
+        self.to_json = to_json
         self._refusals = (PydanticSerializationError, TypeError)
         self._misfit = ValidationError
 
@@ -196,7 +197,7 @@ class _Content:
 
     def _written(self, values: object) -> bytes:
         try:
-            return self._to_json(values, fallback=_plain, bytes_mode="base64", inf_nan_mode="strings")
+            return self.to_json(values, fallback=_plain, bytes_mode="base64", inf_nan_mode="strings")
         except self._refusals as error:
             raise MessageFormatError(f"{self._name} cannot be written as JSON: {error}") from error
 
