@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -117,6 +118,23 @@ def test_a_server_that_reads_nothing_does_not_outlast_the_deadline(post):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
         refused(post, url, APITimeoutError, body=b"x" * 20_000_000, timeout_s=0.4)
+
+
+def test_a_reset_amid_a_large_body_is_a_connection_error(post):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def reset() -> None:
+            connection = listener.accept()[0]
+            connection.recv(1000)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        resetting = threading.Thread(target=reset)
+        resetting.start()
+
+        refused(post, url, APIConnectionError, body=b"x" * 20_000_000)
+        resetting.join()
 
 
 @pytest.mark.parametrize(

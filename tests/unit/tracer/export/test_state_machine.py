@@ -495,3 +495,7 @@ def live_as_a_child(process: Process, name: str, count: int, requests: int) -> d
 
 TestProcessesOfOneProgram = ProcessesOfOneProgram.TestCase
 TestProcessesOnAFailingMachine = ProcessesOnAFailingMachine.TestCase
+
+# Hundreds of random lives take half a minute where other work goes on; a test cut off there would report a loss.
+TestProcessesOfOneProgram.pytestmark = [pytest.mark.timeout(180)]
+TestProcessesOnAFailingMachine.pytestmark = [pytest.mark.timeout(180)]
