@@ -136,8 +136,10 @@ class MessageCodec:
             head["causationid"] = message.causation_id
         if (key := message.key) and key != message.subject:
             head["partitionkey"] = key
-        head.update(message.trace_context)
-        head.update(message.extensions)
+        if message.trace_context:
+            head.update(message.trace_context)
+        if message.extensions:
+            head.update(message.extensions)
         if isinstance(message, UnknownMessage):
             head.update(message.attributes)
         else:

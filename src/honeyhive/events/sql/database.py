@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import blake2b
 from typing import Any, Final
@@ -11,7 +11,7 @@ from typing import Any, Final
 import anyio
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -86,6 +86,21 @@ class Database:
                 yield connection
                 await connection.commit()
 
+    async def insert_many(self, connection: AsyncConnection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert *rows* by *statement*, which is compiled for this database.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: A row is there already.
+        """
+        if not self.is_sqlite:
+            await connection.exec_driver_sql(statement, rows)
+            return
+        try:
+            # SQLAlchemy would go to the driver's thread three times for it.
+            await (await _driver_of(connection)).executemany(statement, rows)
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(statement, None, error) from error
+
     async def become_writer(self, connection: AsyncConnection) -> None:
         """Make the transaction of *connection*, begun by somebody else, the one writer until it ends."""
         await self._ready()
@@ -148,8 +163,11 @@ def _is_away(error: BaseException | None) -> bool:
 
 async def _begin(connection: AsyncConnection) -> None:
     """Begin a transaction that may write: one that begins by reading may find that it cannot write any more."""
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    await driver.execute("BEGIN IMMEDIATE")  # SQLAlchemy would go to the driver's thread three times for it
+    await (await _driver_of(connection)).execute("BEGIN IMMEDIATE")
+
+
+async def _driver_of(connection: AsyncConnection) -> Any:
+    return (await connection.get_raw_connection()).driver_connection
 
 
 def _key_of(subject: str) -> int:

@@ -196,7 +196,7 @@ class AsyncSQLEventStore(AsyncEventLog):
             for number, each in enumerate(events, 1)
         ]
         if rows:
-            await connection.exec_driver_sql(self._insert, rows)
+            await self.database.insert_many(connection, self._insert, rows)
         return Appended(state.version + len(rows), state.position + len(rows), len(rows))
 
     async def _state(self, connection: AsyncConnection, aggregate_id: str) -> _State:

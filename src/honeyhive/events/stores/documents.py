@@ -37,7 +37,7 @@ class Documents:
             MessageFormatError: A field holds what could not be read again.
         """
         version = schema_version(type(event))
-        return self._codec.encode(event, attributes=None if version == 1 else {_VERSION: version})
+        return self._codec.encode(event) if version == 1 else self._codec.encode(event, attributes={_VERSION: version})
 
     def read(self, document: bytes | str) -> tuple[Event, ...]:
         """Return the events that *document* is today: one, unless an upcaster splits or drops it.
