@@ -6,11 +6,12 @@ provider. Where there is neither, no span is made and the trace that a message c
 
 from __future__ import annotations
 
+import functools
 import sys
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
@@ -20,6 +21,7 @@ from honeyhive.events.lineage import trace_of
 
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context
+    from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
     from honeyhive.events.messages import Message
@@ -35,23 +37,21 @@ def records_spans() -> bool:
     return _provider() is not None
 
 
-@contextmanager
-def continued(trace_context: Mapping[str, str]) -> Iterator[None]:
+def continued(trace_context: Mapping[str, str]) -> AbstractContextManager[None]:
     """Continue the trace of *trace_context*, W3C headers, in a block."""
-    token = otel_context.attach(extracted(trace_context))
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
+    return _attached(extracted(trace_context) if trace_context else None)
 
 
 def extracted(trace_context: Mapping[str, str]) -> Context:
     """Return the current context with the trace and the baggage that *trace_context* brings."""
-    from opentelemetry.baggage.propagation import W3CBaggagePropagator
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    return _propagator().extract(trace_context)
 
-    context = TraceContextTextMapPropagator().extract(trace_context)
-    return W3CBaggagePropagator().extract(trace_context, context)
+
+@functools.cache
+def _propagator() -> TextMapPropagator:
+    from honeyhive.tracer.baggage import w3c_headers
+
+    return w3c_headers()
 
 
 class MessageTracing:
@@ -64,52 +64,51 @@ class MessageTracing:
     """
 
     def __init__(self, system: str, destination: str, group: str | None = None) -> None:
-        self._destination = destination
-        self._attributes: dict[str, Any] = {
-            "messaging.system": system,
-            "messaging.destination.name": destination,
-        }
+        common = {"messaging.system": system, "messaging.destination.name": destination}
         if group is not None:
-            self._attributes["messaging.consumer.group.name"] = group
+            common["messaging.consumer.group.name"] = group
+        self._sending = {**common, "messaging.operation.name": "publish", "messaging.operation.type": "send"}
+        self._processing = {**common, "messaging.operation.name": "process", "messaging.operation.type": "process"}
 
-    @contextmanager
-    def publishing(self, message: Message) -> Iterator[Mapping[str, str]]:
+    def publishing(self, message: Message) -> AbstractContextManager[Mapping[str, str]]:
         """Put a span around the publishing of *message*; yields the trace that is to travel with it."""
         tracer = _tracer()
         if tracer is None:
-            yield message.trace_context or trace_of()
-            return
-        with _attached(_parent(message)), self._span(tracer, "publish", "send", SpanKind.PRODUCER, message):
-            yield _travelling()
+            return nullcontext(message.trace_context or trace_of())
+        return self._publishing(tracer, message)
 
-    @contextmanager
-    def processing(self, message: Message, handler: str) -> Iterator[Span]:
+    def processing(self, message: Message, handler: str) -> AbstractContextManager[Span]:
         """Put a span around one handler of *message*, in the current trace."""
         tracer = _tracer()
         if tracer is None:
-            yield otel_trace.INVALID_SPAN
-            return
-        with self._span(tracer, "process", "process", SpanKind.CONSUMER, message) as span:
-            span.set_attribute("honeyhive.handler", handler)
-            yield span
+            return _UNRECORDED
+        attributes = {**self._processing, "honeyhive.handler": handler}
+        return _span(tracer, "process", SpanKind.CONSUMER, attributes, message)
 
     @contextmanager
-    def _span(self, tracer: Tracer, name: str, operation: str, kind: SpanKind, message: Message) -> Iterator[Span]:
-        attributes = {
-            **self._attributes,
-            "messaging.operation.name": name,
-            "messaging.operation.type": operation,
-            "messaging.message.id": message.id,
-            "messaging.message.conversation_id": message.correlation_id,
-            "cloudevents.event_id": message.id,
-            "cloudevents.event_source": message.source,
-            "cloudevents.event_type": message.type,
-        }
-        if message.subject:
-            attributes["cloudevents.event_subject"] = message.subject
-        title = f"{name} {message.type}"
-        with tracer.start_as_current_span(title, kind=kind, attributes=attributes) as span:
-            yield span
+    def _publishing(self, tracer: Tracer, message: Message) -> Iterator[Mapping[str, str]]:
+        with _attached(_parent(message)), _span(tracer, "publish", SpanKind.PRODUCER, self._sending, message):
+            yield _travelling()
+
+
+_UNRECORDED = nullcontext(otel_trace.INVALID_SPAN)
+
+
+def _span(
+    tracer: Tracer, name: str, kind: SpanKind, described: Mapping[str, str], message: Message
+) -> AbstractContextManager[Span]:
+    """Return a span about *message*, as *described* and as the message itself tells."""
+    attributes = {
+        **described,
+        "messaging.message.id": message.id,
+        "messaging.message.conversation_id": message.correlation_id,
+        "cloudevents.event_id": message.id,
+        "cloudevents.event_source": message.source,
+        "cloudevents.event_type": message.type,
+    }
+    if message.subject:
+        attributes["cloudevents.event_subject"] = message.subject
+    return tracer.start_as_current_span(f"{name} {message.type}", kind=kind, attributes=attributes)
 
 
 @contextmanager
@@ -156,11 +155,15 @@ def _parent(message: Message) -> Context | None:
     return extracted(message.trace_context)
 
 
+def _attached(context: Context | None) -> AbstractContextManager[None]:
+    return _NOTHING if context is None else _attaching(context)
+
+
+_NOTHING = nullcontext()
+
+
 @contextmanager
-def _attached(context: Context | None) -> Iterator[None]:
-    if context is None:
-        yield
-        return
+def _attaching(context: Context) -> Iterator[None]:
     token = otel_context.attach(context)
     try:
         yield

@@ -230,11 +230,9 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
     @functools.cached_property
     def propagator(self) -> Any:
         """How trace and baggage are written to carriers: W3C headers."""
-        from opentelemetry.baggage.propagation import W3CBaggagePropagator
-        from opentelemetry.propagators.composite import CompositePropagator
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+        from honeyhive.tracer.baggage import w3c_headers
 
-        return CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
+        return w3c_headers()
 
     # -- what programs read ---------------------------------------------------------------------
 

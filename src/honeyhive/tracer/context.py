@@ -137,9 +137,10 @@ def with_value(context: Context, key: str, value: object) -> Context:
 
 def with_baggage(context: Context, entries: Mapping[str, str]) -> Context:
     """Return *context* with *entries* in its baggage; they travel to other services."""
-    for key, value in entries.items():
-        context = otel_baggage.set_baggage(key, value, context)
-    return context
+    if not entries:
+        return context
+    found = context.get(BAGGAGE_KEY)
+    return with_value(context, BAGGAGE_KEY, {**found, **entries} if isinstance(found, dict) else dict(entries))
 
 
 def with_tracer(context: Context, identity: Identity) -> Context:

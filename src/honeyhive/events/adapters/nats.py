@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Parcel, Topology, new_member
@@ -28,6 +29,7 @@ _logger = logging.getLogger("honeyhive.events")
 
 _BATCH = 100
 _ANSWER_S = 5.0
+_SHORT_REPLY = 9
 
 
 class NATSMessageBus(BrokerMessageBus):
@@ -78,6 +80,7 @@ class NATSBroker(Broker):
         self.errors = (errors.Error, OSError, TimeoutError)
         self._servers = [each.strip() for each in url.split(",")]
         self._client: Client | None = None
+        self._publisher: _Publisher | None = None
         self._in_hand: set[_NATSDelivery] = set()
         self._left_over: list[Msg] = []
         self._reconnected = asyncio.Event()
@@ -95,13 +98,14 @@ class NATSBroker(Broker):
                     error_cb=_tell,
                     reconnected_cb=self._note_reconnection,
                 )
+            self._publisher = await _Publisher.on(self._client)
         await self._make_stream()
         if consuming:
             await self._make_consumers()
 
     async def send(self, parcel: Parcel) -> None:
         headers = {"Nats-Msg-Id": parcel.id, "Content-Type": "application/cloudevents+json"}
-        await self._stream.publish(self._subject(parcel.partition), parcel.body, headers=headers)
+        await self._sending.publish(self._subject(parcel.partition), parcel.body, headers)
 
     async def consume(self, deliver: Deliver, stopping: asyncio.Event) -> None:
         leases = await NATSLeases.on(self._stream, self.topology)
@@ -118,7 +122,7 @@ class NATSBroker(Broker):
             keeping.cancel()
 
     async def bury(self, letter: bytes) -> None:
-        await self._stream.publish(self._graveyard, letter)
+        await self._sending.publish(self._graveyard, letter)
 
     async def letters(self, limit: int) -> Sequence[BuriedLetter]:
         from nats.js.errors import NotFoundError
@@ -138,7 +142,7 @@ class NATSBroker(Broker):
         await self._stream.delete_msg(self._graveyard, handle)
 
     async def aclose(self) -> None:
-        client, self._client = self._client, None
+        client, self._client, self._publisher = self._client, None, None
         if client is not None:
             await client.close()
 
@@ -147,6 +151,12 @@ class NATSBroker(Broker):
         if self._client is None:
             raise ConnectionError("not connected to NATS")
         return self._client
+
+    @property
+    def _sending(self) -> _Publisher:
+        if self._publisher is None:
+            raise ConnectionError("not connected to NATS")
+        return self._publisher
 
     @property
     def _stream(self) -> JetStreamContext:
@@ -235,6 +245,66 @@ class NATSBroker(Broker):
             await asyncio.sleep(self.topology.lease_s / 8)
             for delivery in list(self._in_hand):
                 await delivery.keep()
+
+
+class _Publisher:
+    """Sends to JetStream, any number of messages at once; all answers come to one inbox.
+
+    Args:
+        client: The connection.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._inbox = client.new_inbox()
+        self._numbers = itertools.count()
+        self._unanswered: dict[str, asyncio.Future[None]] = {}
+
+    @classmethod
+    async def on(cls, client: Client) -> Self:
+        """Return what sends over *client* and hears the answers."""
+        publisher = cls(client)
+        await client.subscribe(f"{publisher._inbox}.*", cb=publisher._receive)
+        return publisher
+
+    async def publish(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Return when JetStream has a message safe.
+
+        Raises:
+            nats.errors.Error: It refused, or did not answer in time.
+        """
+        loop, reply = asyncio.get_running_loop(), f"{self._inbox}.{next(self._numbers)}"
+        answer = self._unanswered[reply] = loop.create_future()
+        expiry = loop.call_later(_ANSWER_S, _expire, answer)
+        try:
+            await self._client.publish(subject, body, reply, dict(headers) if headers else None)
+            await answer
+        finally:
+            expiry.cancel()
+            del self._unanswered[reply]
+
+    async def _receive(self, message: Msg) -> None:
+        answer = self._unanswered.get(message.subject)
+        if answer is None or answer.done():
+            return
+        if message.data and (refused := json.loads(message.data).get("error")) is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(_refusal(refused if message.data else None))
+
+
+def _refusal(refused: dict[str, Any] | None) -> Exception:
+    """Return what JetStream has refused a message with; ``None`` came where nobody listens."""
+    from nats.js.errors import APIError, NoStreamResponseError
+
+    return NoStreamResponseError() if refused is None else APIError(**refused)
+
+
+def _expire(answer: asyncio.Future[None]) -> None:
+    from nats.errors import TimeoutError as NoAnswer
+
+    if not answer.done():
+        answer.set_exception(NoAnswer())
 
 
 class _Pull:
@@ -382,7 +452,7 @@ class _NATSDelivery(Delivery):
 
     def __init__(self, message: Msg, outstanding: Outstanding, in_hand: set[_NATSDelivery]) -> None:
         self.body = message.data
-        self.count = message.metadata.num_delivered or 1
+        self.count = _deliveries_of(message.reply)
         self.message = message
         self._outstanding = outstanding
         self._in_hand = in_hand
@@ -397,6 +467,12 @@ class _NATSDelivery(Delivery):
         """Ask for more time."""
         with contextlib.suppress(*unreachable()):
             await self.message.in_progress()
+
+
+def _deliveries_of(reply: str) -> int:
+    """Return how often a message was handed out; what it is acknowledged to tells, in one of two forms."""
+    tokens = reply.split(".")
+    return int(tokens[4] if len(tokens) == _SHORT_REPLY else tokens[6])
 
 
 def _bucket(topology: Topology) -> str:

@@ -247,7 +247,7 @@ class BrokerMessageBus(MessageBus):
     async def _publish(self, message: Message) -> PublishResult:
         if not self._is_open:
             await self.open()
-        if (listener := self._listen()) is not None:
+        if (listener := self._listen()) is not None and not listener.is_ready:
             await listener.ready()
         with self._tracing.publishing(message) as trace_context:
             body = self._codec.encode(message, trace_context=trace_context)
@@ -261,11 +261,12 @@ class BrokerMessageBus(MessageBus):
 
     async def _persistently(self, policy: RetryPolicy, call: Callable[[], Awaitable[None]]) -> None:
         """Call again while the engine cannot be reached, as long as *policy* allows."""
-        attempts = policy.begin(self._clock)
+        began_s, attempts = self._clock.monotonic(), None
         while True:
             try:
                 return await call()
             except self._broker.errors as error:
+                attempts = attempts or policy.begin(self._clock, began_s=began_s)
                 pause_s = attempts.pause_after(error)
                 if pause_s is None:
                     raise PublishError(f"{self._broker.system} could not be reached: {error}") from error

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import math
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from datetime import UTC, datetime
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -157,16 +157,23 @@ class Dispatcher:
         return outcome
 
     async def _try(self, message: Message, subscription: Subscription) -> Tried:
-        import anyio
-
-        if self._slots is None:
-            self._slots = anyio.Semaphore(self._concurrency)
-            # The slots are the limit: a thread may wait here for what its own handler has published.
-            self._threads = anyio.CapacityLimiter(math.inf)
         if handled_message.get() is not None:
             return await self._try_now(message, subscription)
-        async with self._slots:
+        slots = self._slots or self._made_slots()
+        if slots.value:
+            slots.acquire_nowait()  # `acquire` goes through the event loop even where there is nothing to wait for
+        else:
+            await slots.acquire()
+        try:
             return await self._try_now(message, subscription)
+        finally:
+            slots.release()
+
+    def _made_slots(self) -> anyio.Semaphore:
+        import anyio
+
+        self._slots = anyio.Semaphore(self._concurrency)
+        return self._slots
 
     async def _try_now(self, message: Message, subscription: Subscription) -> Tried:
         errors: list[Exception] = []
@@ -180,12 +187,10 @@ class Dispatcher:
         return value, errors[0] if errors else None
 
     async def _call(self, message: Message, subscription: Subscription) -> Any:
-        from honeyhive.resilience.timeouts import within
-
         limit_s = self._timeout_s if subscription.timeout_s is None else subscription.timeout_s
         call = self._called(message, subscription, abandon=limit_s is not None)
         try:
-            return await (call if limit_s is None else within(limit_s, call, subscription.call))
+            return await (call if limit_s is None else _within(limit_s, call, subscription))
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
@@ -199,11 +204,19 @@ class Dispatcher:
         else:
             import anyio.to_thread
 
+            # The slots are the limit: a thread may wait here for what its own handler has published.
+            self._threads = self._threads or anyio.CapacityLimiter(math.inf)
             # Nothing can stop a running thread: when the time is over it is left to itself.
             value = await anyio.to_thread.run_sync(
                 subscription.call, message, abandon_on_cancel=abandon, limiter=self._threads
             )
         return await value if inspect.isawaitable(value) else value
+
+
+def _within(limit_s: float, call: Coroutine[Any, Any, Any], subscription: Subscription) -> Awaitable[Any]:
+    from honeyhive.resilience.timeouts import within
+
+    return within(limit_s, call, subscription.call)
 
 
 def dead_letter(message: Message, outcome: Outcome, clock: Clock) -> DeadLetter:

@@ -45,9 +45,8 @@ class Home:
             BusClosedError: The caller runs in another event loop, which must not be blocked.
         """
         running = _running_loop()
-        with self._settling:
-            if self._loop is None:
-                self._loop = running or self._started()
+        if self._loop is None:
+            self._settle(running)
         if running is None or running is self._loop:
             return running is not None
         raise BusClosedError(
@@ -75,6 +74,11 @@ class Home:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._thread = self._loop = None
+
+    def _settle(self, running: asyncio.AbstractEventLoop | None) -> None:
+        with self._settling:
+            if self._loop is None:
+                self._loop = running or self._started()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         """Return a new loop that runs on a thread of its own."""

@@ -40,6 +40,11 @@ class Listener:
         self._ready = asyncio.Event()
         self._task = asyncio.create_task(self._listen())
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether what is sent from here on will be delivered."""
+        return self._ready.is_set()
+
     async def ready(self) -> None:
         """Return when what is sent from here on will be delivered."""
         await self._ready.wait()
