@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from opentelemetry.sdk.trace import ReadableSpan
 
 from honeyhive.tracer.export.statistics import DropReason, FlushResult, Ledger, Statistics
+from honeyhive.utils.capture import capture
 from honeyhive.utils.clock import Clock
+from honeyhive.utils.render import render
 
 if TYPE_CHECKING:
     from honeyhive.tracer.processing.tail import TailSampler, TailSampling
@@ -378,7 +380,10 @@ class Intake(Outlet):
     def _take_under_pressure(self, span: ReadableSpan, weight: int) -> None:
         """Take a span although the queue fills up; drop it if it is full and stays so."""
         self._staff.hasten()
-        if self._held + weight <= self._capacity or self._finds_room(weight):
+        if weight > self._capacity:
+            span = _shortened(span)
+            weight = weigh(span)
+        if self._fits(weight) or self._finds_room(weight):
             self._held += weight
             self._note_weight(weight)
             self._enqueue(span)
@@ -386,6 +391,10 @@ class Intake(Outlet):
             self.ledger.refuse(1, self._full_for)
         if self._staff.asleep:
             self._staff.wake()
+
+    def _fits(self, weight: int) -> bool:
+        """Whether there is room for so many bytes; an empty queue takes anything."""
+        return not self._held or self._held + weight <= self._capacity
 
     def _finds_room(self, weight: int) -> bool:
         """Wait for room as long as ``pressure`` allows it; tell whether there is any."""
@@ -408,7 +417,7 @@ class Intake(Outlet):
             while self._makes_room:
                 is_served = self._is_served()
                 event.clear()
-                if self._held + weight <= self._capacity:
+                if self._fits(weight):
                     return True
                 if not is_served:
                     return False
@@ -431,7 +440,7 @@ class Intake(Outlet):
     def _wait_for_room(self, weight: int) -> None:
         """Return when there is room, or nothing left whose going could make any."""
         with self._room_made.listening() as event:
-            while self._held and self._held + weight > self._capacity:
+            while not self._fits(weight):
                 if self._staff.asleep:
                     self._staff.wake()
                 event.clear()
@@ -447,6 +456,26 @@ def weigh(span: ReadableSpan) -> int:
     if not attributes:
         return _BARE_SPAN_BYTES
     return _BARE_SPAN_BYTES + sum([len(value) if isinstance(value, str) else 32 for value in attributes.values()])
+
+
+def _shortened(span: ReadableSpan) -> ReadableSpan:
+    """Return a copy of *span* with its texts cut, as they would be before they are sent: whole it fits into no queue."""
+    given = span.attributes or {}
+    attributes = {key: render(capture(value)) if type(value) is str else value for key, value in given.items()}
+    return ReadableSpan(
+        span.name,
+        span.context,
+        span.parent,
+        span.resource,
+        attributes,
+        span.events,
+        span.links,
+        span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
 
 
 def is_export_thread() -> bool:

@@ -102,11 +102,11 @@ def test_a_full_queue_drops_the_newest_and_counts_it(make_pipeline, make_spans, 
 
 def test_losses_are_told_once_a_minute(make_pipeline, make_spans, clock, caplog):
     (span,) = make_spans("a")
-    pipeline = make_pipeline(max_queue_bytes=1)
-    pipeline.finished(span)
-    pipeline.drain()
-    pipeline.finished(span)
-    pipeline.drain()
+    pipeline = make_pipeline(max_queue_bytes=weigh(span))
+    for _ in range(2):
+        pipeline.finished(span)
+        pipeline.finished(span)
+        pipeline.drain()
     clock.now_s += 60
 
     pipeline.drain()

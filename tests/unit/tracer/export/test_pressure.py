@@ -97,3 +97,31 @@ def test_nobody_waits_while_the_journal_refuses_records(make_pipeline, make_span
 
     assert clock.now_s == started
     assert pipeline.statistics().dropped == {"spool_unavailable": 1}
+
+
+def test_a_span_larger_than_the_whole_queue_is_cut_and_taken_at_once(make_pipeline, make_spans, backend, awake, clock):
+    pipeline = make_pipeline(max_queue_bytes=2 * 1024 * 1024)
+    (span,) = make_spans("large", text="x" * 5_000_000, short="kept")
+    started = clock.now_s
+
+    pipeline.finished(span)
+
+    assert clock.now_s == started
+    assert pipeline.flush()
+    (request,) = [payload for _kind, payload in backend.requests]
+    assert 1_000_000 < len(request) < 1_100_000
+    assert b"<capture budget exceeded: 5000000 characters" in request
+    assert b"kept" in request
+
+
+def test_a_span_that_no_cut_makes_small_enough_waits_for_an_empty_queue(make_pipeline, make_spans, awake, clock):
+    pipeline = make_pipeline(max_queue_bytes=1_000)
+    small, large = make_spans("small"), make_spans("large", text="x" * 5_000)
+    pipeline.finished(small[0])
+    started, clock.sleep = clock.now_s, lambda seconds: pipeline.drain() if seconds > 0.01 else None
+
+    pipeline.finished(large[0])
+
+    assert clock.now_s == started
+    pipeline.drain()
+    assert pipeline.statistics() == Statistics(finished=2, spooled=2)
