@@ -83,6 +83,7 @@ class RabbitMQBroker(Broker):
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
+        self._is_settled = False
         # Keeps publishers and readers from each making a connection of their own.
         self._connecting = asyncio.Lock()
 
@@ -140,22 +141,29 @@ class RabbitMQBroker(Broker):
             await connection.close()
 
     async def _connected(self) -> AbstractConnection:
+        if (connection := self._alive()) is not None:
+            return connection
+        async with self._connecting:
+            return self._alive() or await self._connected_anew()
+
+    def _alive(self) -> AbstractConnection | None:
+        """Return the connection, if it and the channel over it are in order."""
+        if self._is_settled and self._connection is not None and self._channel is not None:
+            return None if self._connection.is_closed or self._channel.is_closed else self._connection
+        return None
+
+    async def _connected_anew(self) -> AbstractConnection:
         import aio_pika
 
-        async with self._connecting:
-            if (
-                self._connection is None
-                or self._connection.is_closed
-                or self._channel is None
-                or self._channel.is_closed
-            ):
-                if self._connection is not None:
-                    await self._connection.close()
-                self._connection = await aio_pika.connect(self._url, timeout=_ANSWER_S)
-                self._channel = await self._connection.channel()
-                self._exchange = await self._channel.declare_exchange(self.topology.name, durable=True)
-                await self._settle_partitions(self._connection)
-            return self._connection
+        self._is_settled = False
+        if self._connection is not None:
+            await self._connection.close()
+        self._connection = await aio_pika.connect(self._url, timeout=_ANSWER_S)
+        self._channel = await self._connection.channel()
+        self._exchange = await self._channel.declare_exchange(self.topology.name, durable=True)
+        await self._settle_partitions(self._connection)
+        self._is_settled = True
+        return self._connection
 
     async def _settle_partitions(self, connection: AbstractConnection) -> None:
         """See to it that all buses of this name agree on the number of partitions: otherwise keys would lose their order.

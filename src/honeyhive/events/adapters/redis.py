@@ -10,11 +10,14 @@ from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Deliver
 from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
 from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, unless
 from honeyhive.exceptions import ConfigurationError
+from honeyhive.utils.guard import guard
 
 __all__ = ["RedisBroker", "RedisMessageBus"]
 
 Redis: TypeAlias = Any
 """The client; what its methods are annotated with depends on its release and on the protocol."""
+
+_Command: TypeAlias = "tuple[tuple[str | bytes, ...], asyncio.Future[None]]"
 
 _BODY = b"event"
 _BATCH = 100
@@ -87,6 +90,7 @@ class RedisBroker(Broker):
         self.errors = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
         self._url = url
         self._client: Redis = None
+        self._pipeline: _Pipeline | None = None
         self._trimmer = _Trimmer()
 
     async def connect(self, *, consuming: bool) -> None:
@@ -97,12 +101,13 @@ class RedisBroker(Broker):
         if self._client is None:
             # The bus itself tries again, and knows how long.
             self._client = clients.Redis.from_url(self._url, protocol=2, retry=Retry(NoBackoff(), 0))
+            self._pipeline = _Pipeline(self._client)
         await self._settle_partitions(self._client)
         if consuming:
             await self._make_groups(self._client)
 
     async def send(self, parcel: Parcel) -> None:
-        await self._connected.xadd(self._stream(parcel.partition), {_BODY: parcel.body})
+        await self._sending.execute("XADD", self._stream(parcel.partition), "*", _BODY, parcel.body)
 
     async def consume(self, deliver: Deliver, stopping: asyncio.Event) -> None:
         leases = RedisLeases(self._connected, self.topology)
@@ -123,7 +128,7 @@ class RedisBroker(Broker):
         await self._connected.xdel(self._graveyard, handle)
 
     async def aclose(self) -> None:
-        client, self._client = self._client, None
+        client, self._client, self._pipeline = self._client, None, None
         if client is not None:
             await client.aclose()
 
@@ -132,6 +137,12 @@ class RedisBroker(Broker):
         if self._client is None:
             raise ConnectionError("not connected to Redis")
         return self._client
+
+    @property
+    def _sending(self) -> _Pipeline:
+        if self._pipeline is None:
+            raise ConnectionError("not connected to Redis")
+        return self._pipeline
 
     @property
     def _graveyard(self) -> str:
@@ -204,7 +215,55 @@ class RedisBroker(Broker):
 
     async def acknowledge(self, stream: str, entry_id: bytes) -> None:
         """Say that the group has done with an entry."""
-        await self._connected.xack(stream, self.topology.group, entry_id)
+        await self._sending.execute("XACK", stream, self.topology.group, entry_id)
+
+
+class _Pipeline:
+    """Sends the commands that come while others are under way together, in their order, over one connection.
+
+    Args:
+        client: The connection.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._waiting: list[_Command] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    async def execute(self, *command: str | bytes) -> None:
+        """Return when Redis has done *command*.
+
+        Raises:
+            redis.exceptions.RedisError: It refused, or could not be reached.
+        """
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send())
+        await answer
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                commands, self._waiting = self._waiting, []
+                await self._send_together(commands)
+        finally:
+            self._sender = None
+
+    async def _send_together(self, commands: Sequence[_Command]) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for command, _ in commands:
+            pipeline.execute_command(*command)
+        results: list[object] = []
+        with guard("send to Redis", lambda _, error: results.extend([error] * len(commands))):
+            results += await pipeline.execute(raise_on_error=False)
+        for (_, answer), result in zip(commands, results, strict=True):
+            if answer.done():
+                continue
+            if isinstance(result, Exception):
+                answer.set_exception(result)
+            else:
+                answer.set_result(None)
 
 
 class RedisLeases(Leases):
