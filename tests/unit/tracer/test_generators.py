@@ -186,6 +186,19 @@ def test_items_are_kept_as_they_were_up_to_a_megabyte(tracer: HoneyHiveTracer, e
     assert found.endswith('"<3 more items>"]')
 
 
+def test_of_very_many_items_the_first_thousand_are_kept_and_the_rest_is_counted(
+    tracer: HoneyHiveTracer, exported: Exported
+) -> None:
+    @trace
+    def many() -> Generator[int, None, None]:
+        yield from range(5_000)
+
+    assert 5_000 == len(list(many()))
+
+    found = str(dict(exported()[0].attributes or {})["honeyhive_outputs.result"])
+    assert found.endswith('998,999,"<4000 more items>"]')
+
+
 def test_the_span_is_current_in_the_body_only(tracer: HoneyHiveTracer, exported: Exported) -> None:
     @trace(event_name="numbers")
     def numbers() -> Generator[str, None, None]:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from hypothesis import example, given
@@ -186,6 +187,19 @@ def test_more_secrets_than_can_be_counted_withhold_the_value():
     assert {"withheld": 1} == own.statistics()
 
 
+def test_a_tree_whose_redaction_fails_is_withheld_as_a_whole():
+    own = Redactor()
+
+    assert MASKING_FAILED == own.tree({"harmless": "x", "note": ["password=abc " * 20_000]})
+    assert {"withheld": 1} == own.statistics()
+
+
+def test_where_looking_for_suspects_fails_all_are():
+    not_even_bytes: bytes = 5  # type: ignore[assignment]
+
+    assert [0, 1] == list(Redactor().suspects([b"plain", not_even_bytes]))
+
+
 def test_what_was_replaced_is_counted():
     own = Redactor()
 
@@ -236,10 +250,16 @@ def test_a_mask_that_fails_keeps_the_value_in(mask):
 
 def test_a_mask_that_hangs_stops_nobody():
     release = threading.Event()
-    own = Redactor(mask=lambda key, value: release.wait(30) and value)
+    asked: list[str] = []
+    own = Redactor(mask=lambda key, value: asked.append(key) or (release.wait(30) and value))
 
     assert MASKING_FAILED == own.attribute("note", "LEAK")
-    assert MASKING_FAILED == own.attribute("note", "LEAK")
+    started = time.monotonic()
+    for number in range(20):
+        assert MASKING_FAILED == own.attribute(f"note {number}", "LEAK")
+
+    assert time.monotonic() - started < 10, "one second is waited once, not for each value"
+    assert ["note"] == asked
     release.set()
 
 

@@ -125,3 +125,15 @@ def test_a_span_that_no_cut_makes_small_enough_waits_for_an_empty_queue(make_pip
     assert clock.now_s == started
     pipeline.drain()
     assert pipeline.statistics() == Statistics(finished=2, spooled=2)
+
+
+def test_what_has_left_the_queue_makes_room_also_while_spans_keep_coming(make_pipeline, make_spans, awake, clock):
+    (span,) = make_spans("a")
+    pipeline = make_pipeline(max_queue_bytes=4 * weigh(span))
+    clock.sleep = lambda _seconds: pipeline.finished(span)  # another one comes amid every drain: it is never empty
+
+    pipeline.finished(span)
+    for _ in range(20):
+        pipeline.drain()
+
+    assert {} == pipeline.statistics().dropped
