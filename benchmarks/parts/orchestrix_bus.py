@@ -20,9 +20,8 @@ class Placed(Event):
     order: str
 
 
-def main() -> None:
-    """Publish events to one handler, without logging; print the rate per second."""
-    logging.disable(logging.CRITICAL)
+def rate() -> float:
+    """Return how many events a second go to one handler."""
     bus, handled = InMemoryMessageBus(), []
     bus.subscribe(Placed, handled.append)
     for _ in range(1_000):
@@ -30,7 +29,14 @@ def main() -> None:
     began = process_time()
     for _ in range(COUNT):
         bus.publish(Placed(order="tea"))
-    print(json.dumps({"publish": COUNT / (process_time() - began)}))
+    return COUNT / (process_time() - began)
+
+
+def main() -> None:
+    """Print the rates per second as it comes, which writes to the log, and with all logging switched off."""
+    as_it_comes = rate()
+    logging.disable(logging.CRITICAL)
+    print(json.dumps({"as_it_comes": as_it_comes, "without_logging": rate()}))
 
 
 if __name__ == "__main__":
