@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import uuid
 
 import pytest
 
-from honeyhive.events import RedisMessageBus
+from honeyhive.events import Event, RedisMessageBus
 from honeyhive.testing import BusContract
+
+
+class Noted(Event, key="page"):
+    """Says that something was noted."""
+
+    page: str
+    number: int
 
 
 class TestRedisMessageBus(BusContract):
@@ -18,3 +27,19 @@ class TestRedisMessageBus(BusContract):
     @pytest.fixture
     def restart_engine(self, redis_server):
         return redis_server.restart
+
+    async def test_any_number_may_publish_at_once_and_a_key_stays_in_order(self, redis_server):
+        """A client has a hundred connections at most, and what goes over different ones may overtake."""
+        bus, numbers, complete = RedisMessageBus(redis_server.url, name=f"test-{uuid.uuid4().hex}"), [], asyncio.Event()
+
+        async def note(event: Noted) -> None:
+            numbers.append(event.number)
+            if len(numbers) == 300:
+                complete.set()
+
+        bus.subscribe(Noted, note)
+        async with bus:
+            await asyncio.gather(*(bus.publish(Noted(page="one", number=number)) for number in range(300)))
+            await complete.wait()
+
+        assert list(range(300)) == numbers
