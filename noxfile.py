@@ -199,6 +199,15 @@ def weight(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN)
+def instructions(session: nox.Session) -> None:
+    """Count the instructions of a traced call on its own thread, and hold the limits that were promised."""
+    if shutil.which("valgrind") is None:
+        session.skip("instructions are counted by valgrind, which is not installed")
+    install(session, "-e", ".")
+    session.run("python", "benchmarks/instructions.py")
+
+
+@nox.session(python=MAIN)
 def soak(session: nox.Session) -> None:
     """Trace for five minutes against a backend that fails in every way; in CI only."""
     if not os.environ.get("CI"):

@@ -89,6 +89,11 @@ def _traced(tracer: HoneyHiveTracer) -> dict[str, Work]:
     def sampled_out(number: int) -> int:
         return number
 
+    def nested(times: int) -> None:
+        with tracer.start_span("outer"):
+            for _ in range(times):
+                scalars(number=1, text="text")
+
     async def awaited(times: int) -> None:
         for _ in range(times):
             await scalars_async(1, "text")
@@ -96,6 +101,7 @@ def _traced(tracer: HoneyHiveTracer) -> dict[str, Work]:
     return {
         "@trace, nothing captured": _repeated(empty),
         "@trace, two scalars and a result": _repeated(lambda: scalars(1, "text")),
+        "@trace, two scalars by keyword and a result, in a span": nested,
         "@trace, 2 KB chat": _repeated(lambda: chat(CHAT)),
         "@trace, two scalars and a result, async": lambda times: asyncio.run(awaited(times)),
         "@trace, disabled": _repeated(lambda: disabled(1)),

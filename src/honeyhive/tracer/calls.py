@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from opentelemetry.context.context import Context
 from opentelemetry.trace import SpanKind
 
 from honeyhive.tracer import context as hh_context
+from honeyhive.tracer.arguments import Signature
 from honeyhive.tracer.attributes import declared
 from honeyhive.tracer.details import usual_details
 from honeyhive.tracer.entering import entered
@@ -22,7 +22,7 @@ from honeyhive.tracer.unrecorded import UnrecordedSpan
 from honeyhive.utils.capture import captured, captured_all
 from honeyhive.utils.guard import failures
 
-__all__ = ["CallPlan", "Signature", "TraceOptions", "display_name"]
+__all__ = ["CallPlan", "TraceOptions", "display_name"]
 
 _SPAN_KEY: Final = hh_context.SPAN_KEY
 _current: Final = hh_context.current
@@ -91,50 +91,6 @@ def _wish(own: bool | None, both: bool | None, given: bool) -> bool | None:
     return False if given else both
 
 
-class Signature:
-    """How the arguments of a function are named, worked out once when it is decorated."""
-
-    __slots__ = ("defaults", "extra_keywords", "extra_positional", "names", "plain_count", "skipped")
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        parameters = _parameters(function)
-        kinds = inspect.Parameter
-        positional = [p.name for p in parameters if p.kind in {kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD}]
-        self.skipped = 1 if positional[:1] in (["self"], ["cls"]) else 0
-        self.names = tuple(positional[self.skipped :])
-        self.extra_positional = next((p.name for p in parameters if p.kind is kinds.VAR_POSITIONAL), "args")
-        self.extra_keywords = next((p.name for p in parameters if p.kind is kinds.VAR_KEYWORD), None)
-        self.defaults = {p.name: p.default for p in parameters if p.default is not kinds.empty and p.name != "tracer"}
-        # So many arguments and no keywords name themselves one by one; -1 where that never happens.
-        is_plain = "tracer" not in self.names and set(self.defaults) <= set(self.names)
-        self.plain_count = len(positional) if is_plain else -1
-
-    def named(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-        """Return the names and values of the arguments of one call, defaults included."""
-        args = args[self.skipped :]
-        named: dict[str, Any] = dict(zip(self.names, args, strict=False))
-        if len(args) > len(self.names):
-            named[self.extra_positional] = list(args[len(self.names) :])
-        known = named.keys() | self.defaults.keys() | set(self.names)
-        extra: dict[str, Any] = {}
-        for name, value in kwargs.items():
-            belongs = self.extra_keywords is None or name in known
-            (named if belongs else extra)[name] = value
-        if extra:
-            named[cast("str", self.extra_keywords)] = extra
-        for name, value in self.defaults.items():
-            named.setdefault(name, value)
-        named.pop("tracer", None)
-        return tuple(named), tuple(named.values())
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # builtins without a signature take what they take
-        return []
-
-
 class CallPlan:
     """How the calls of one function are recorded. Its methods never raise.
 
@@ -164,7 +120,7 @@ class CallPlan:
         self._signature = signature = Signature(function)
         self._names = signature.names
         self._plain_count = signature.plain_count
-        self._skips_first = bool(signature.skipped)
+        self._skips_first = signature.skips_first
         self._explicit = explicit
         self._inputs = capture_inputs
         self._outputs = capture_outputs

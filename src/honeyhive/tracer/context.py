@@ -44,8 +44,10 @@ __all__ = [
     "current_session_of",
     "current_variable",
     "detach",
+    "owner_in",
     "reset",
     "session_of",
+    "span_for",
     "with_baggage",
     "with_session",
     "with_tracer",
@@ -128,6 +130,22 @@ def carried(function: Callable[P, R], context: Context) -> Callable[P, R]:
             detach(token)
 
     return functools.update_wrapper(run, function)
+
+
+def owner_in(context: Mapping[str, Any]) -> Identity | None:
+    """Return whose tracer made the current span in *context*; ``None`` if there is none, or it is not one of ours."""
+    try:
+        return context[SPAN_KEY]._st.identity  # type: ignore[no-any-return]
+    except (KeyError, AttributeError):
+        return None
+
+
+def span_for(context: Mapping[str, Any], identity: Identity | None) -> object:
+    """Return the current span in *context* as *identity* sees it: behind the span of another tracer, its own."""
+    owner = owner_in(context)
+    if owner is None or identity is None or owner is identity:
+        return context.get(SPAN_KEY)
+    return context.get(identity.key)
 
 
 def with_value(context: Context, key: str, value: object) -> Context:

@@ -32,7 +32,6 @@ from opentelemetry.trace import Span as ApiSpan
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.current_span import CurrentSpan
 from honeyhive.tracer.details import NO_STATE, Details, usual_details
-from honeyhive.tracer.entering import Enterable
 from honeyhive.tracer.identity import CallSite, Identity
 from honeyhive.tracer.processors import Processors
 from honeyhive.tracer.span import BARE_WEIGHT, Span
@@ -226,11 +225,12 @@ class Tracer(sdk.Tracer):
         span.weight = BARE_WEIGHT
         identity = state.identity
         span._ses = None if identity is None else identity.session_id
+        span._bag = span._loc = None
         if where:
-            span._bag = _get(where, _BAGGAGE_KEY)  # type: ignore[assignment]
-            span._loc = _get(where, _SESSIONS_KEY)  # type: ignore[assignment]
-        else:
-            span._bag = span._loc = None
+            if _BAGGAGE_KEY in where:
+                span._bag = where[_BAGGAGE_KEY]  # type: ignore[assignment]
+            if _SESSIONS_KEY in where:
+                span._loc = where[_SESSIONS_KEY]  # type: ignore[assignment]
         return span
 
     def prepare_by_sampler(
@@ -255,7 +255,8 @@ class Tracer(sdk.Tracer):
         state = self.state
         where = _current() if context is None else context
         hidden = where.get(_SPAN_KEY)
-        parent_span = _parent_span(where, state.identity)
+        found = hh_context.span_for(where, state.identity)
+        parent_span = found if isinstance(found, ApiSpan) else INVALID_SPAN
         parent: SpanContext | None = parent_span.get_span_context()
         if not isinstance(parent, SpanContext):
             raise TypeError("parent_span_context must be a SpanContext or None.")
@@ -327,19 +328,6 @@ def _left_out_below(state: SpanState, parent: object) -> UnrecordedSpan | None:
     ):
         return make_unrecorded(state, parent._tid, _bits(64) or 1, parent._flags, parent._tstate)
     return None
-
-
-def _parent_span(context: Mapping[str, Any], identity: Identity | None) -> ApiSpan:
-    """Return the span in *context* that a span of *identity* may have as its parent.
-
-    The span of another tracer of this process is not; behind it may stand one of ours.
-    """
-    found = context.get(_SPAN_KEY)
-    if isinstance(found, Enterable) and identity is not None:
-        owner = found._st.identity
-        if owner is not None and owner is not identity:
-            found = context.get(identity.key)
-    return found if isinstance(found, ApiSpan) else INVALID_SPAN
 
 
 def _give_attributes(span: Span, attributes: Mapping[str, Any]) -> None:

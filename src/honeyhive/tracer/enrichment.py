@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace as otel_trace
 
 from honeyhive.tracer.attributes import NAMESPACES, enrichment
-from honeyhive.tracer.context import SPAN_KEY, current
-from honeyhive.tracer.span import Span
-from honeyhive.tracer.unrecorded import UnrecordedSpan
+from honeyhive.tracer.context import current, span_for
 from honeyhive.utils.guard import guard
 
 if TYPE_CHECKING:
@@ -64,12 +62,7 @@ def enrich_current_span(
 
 def _current_span(identity: Identity | None) -> otel_trace.Span | None:
     """Return the span an enrichment of *identity* belongs on: behind another tracer's span, its own."""
-    context = current()
-    found = context.get(SPAN_KEY)
-    if identity is not None and isinstance(found, Span | UnrecordedSpan):
-        owner = found._st.identity
-        if owner is not None and owner is not identity:
-            found = context.get(identity.key)
+    found = span_for(current(), identity)
     return found if isinstance(found, otel_trace.Span) else None
 
 

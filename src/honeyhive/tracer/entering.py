@@ -23,7 +23,6 @@ _SPAN_KEY: Final = hh_context.SPAN_KEY
 _TRACER_KEY: Final = hh_context.TRACER_KEY
 
 # A context refuses to be changed by its own methods; these belong to the dictionary that it is.
-_get: Final = dict.get
 _put: Final = dict.__setitem__
 
 
@@ -71,13 +70,10 @@ def entered(context: Context, span: Enterable) -> Context:
     inner = Context(context)
     _put(inner, _SPAN_KEY, span)
     identity = span._st.identity
-    hidden = _get(context, _SPAN_KEY)
-    if isinstance(hidden, Enterable):
-        owner = hidden._st.identity
-        if owner is not identity and owner is not None:
-            _put(inner, owner.key, hidden)
-    named = _get(context, _TRACER_KEY)
-    if named is not None and named is not identity and identity is not None:
+    owner = hh_context.owner_in(context)
+    if owner is not identity and owner is not None:
+        _put(inner, owner.key, context[_SPAN_KEY])
+    if _TRACER_KEY in context and identity is not None and context[_TRACER_KEY] is not identity:
         _put(inner, _TRACER_KEY, identity)
     return inner
 

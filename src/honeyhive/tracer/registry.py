@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import baggage as otel_baggage
 from opentelemetry import context as otel_context
 
-from honeyhive.tracer.context import SPAN_KEY, TRACER_KEY
+from honeyhive.tracer.context import TRACER_KEY, owner_in
 from honeyhive.tracer.identity import Identity
-from honeyhive.tracer.span import Span
-from honeyhive.tracer.unrecorded import UnrecordedSpan
 
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context
@@ -140,12 +138,13 @@ def discover_tracer(explicit_tracer: Any = None, ctx: Context | None = None) -> 
 
 def identity_for(context: Mapping[str, Any]) -> Identity | None:
     """Return whose tracer a bare ``@trace`` means in *context*; on the hot path."""
-    named: Identity | None = context.get(TRACER_KEY)
-    if named is not None and named.enabled:
-        return named
-    current = context.get(SPAN_KEY)
-    if type(current) is Span or type(current) is UnrecordedSpan:
-        owner: Identity | None = current._st.identity
+    if context:
+        # Asking whether a key is there is cheaper than getting what mostly is not.
+        if TRACER_KEY in context:
+            named: Identity | None = context[TRACER_KEY]
+            if named is not None and named.enabled:
+                return named
+        owner = owner_in(context)
         if owner is not None and owner.enabled:
             return owner
     return _registry.default_identity

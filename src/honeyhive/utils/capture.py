@@ -131,6 +131,9 @@ def captured(value: Any, weight: int, limits: CaptureLimits = DEFAULT_LIMITS) ->
 
 def captured_all(values: tuple[Any, ...], weight: int) -> tuple[Sequence[object], int]:
     """Return what `capture` returns for each of *values*, and *weight* increased by about the bytes of all of them."""
+    if len(values) == 1:
+        copy, weight = captured(values[0], weight)
+        return (copy,), weight
     texts = weight
     for value in values:
         kind = type(value)
@@ -185,7 +188,10 @@ def _rows(value: Any, kind: type) -> tuple[Rows, int] | None:  # noqa: C901, PLR
             return None
         rows[at] = copy = row.copy()
         at += 1
-        for key, item in copy.items():
+        for key in copy:
+            if type_of(key) is not text:
+                return None
+            item = copy[key]  # takes fewer steps than to iterate over pairs
             item_kind = type_of(item)
             if item_kind is text:
                 size += len(item)
@@ -196,8 +202,6 @@ def _rows(value: Any, kind: type) -> tuple[Rows, int] | None:  # noqa: C901, PLR
                 if item - item != 0.0:  # NaN or infinite: JSON has no number for it
                     return None
             elif item is not None and item_kind is not bool:
-                return None
-            if type_of(key) is not text:
                 return None
     if size > _MOST_TEXT:
         return None

@@ -428,16 +428,25 @@ def _text(value: str, budget: Budget) -> Piece:
 
 
 def _mapping(value: dict[object, object], budget: Budget) -> Piece:
+    value = _still(value, dict, budget)
     total = dict.__len__(value)
     room = budget.room(total)
     # Two lists, not one of pairs: thousands of new tuples would set off the garbage collector.
     return Branch(list(islice(dict.values(value), room)), total, keys=list(islice(dict.__iter__(value), room)))
 
 
+def _still(value: Any, builtin: Class, budget: Budget) -> Any:
+    """Return a copy of a container that other threads may change meanwhile, made in one step, if there is room for it."""
+    if type(value) is not builtin or builtin is tuple or builtin.__len__(value) > budget.nodes:
+        return value
+    return value.copy()
+
+
 def _collection(builtin: Class) -> Shape:
     length, iterate = builtin.__len__, builtin.__iter__
 
     def shape(value: Iterable[object], budget: Budget) -> Piece:
+        value = _still(value, builtin, budget)
         total = length(value)
         return Branch(list(islice(iterate(value), budget.room(total))), total)
 
