@@ -125,7 +125,7 @@ def layers(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def docs(session: nox.Session) -> None:
     """Build the pages strictly and run their code."""
-    install(session, "-e", ".[all]", *group("docs", "tests", "examples", "frameworks"))
+    install(session, "-e", ".[all]", *group("docs", "tests", "testclient", "examples", "frameworks"))
     site = Path(session.create_tmp(), "site")
     session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site), env={"NO_MKDOCS_2_WARNING": "true"})
     run_pytest(session, "tests/docs")
@@ -134,7 +134,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def tests(session: nox.Session) -> None:
     """Run the unit, integration and example tests, and hold the coverage."""
-    install(session, "-e", ".[all]", *group("tests", "examples", "frameworks", "hosts"))
+    install(session, "-e", ".[all]", *group("tests", "testclient", "examples", "frameworks", "hosts"))
     if session.posargs:
         run_pytest(session, *session.posargs)
         return
@@ -168,7 +168,7 @@ def unit_on(version: str) -> None:
     def unit(session: nox.Session) -> None:
         if path is None:
             session.skip(f"no Python {version} runs on this machine")
-        install(session, "-e", ".[all]", *group("tests"), "mypy")
+        install(session, "-e", ".[all]", *group("tests", "testclient"), "mypy")
         run_pytest(session, *in_parallel(), *(session.posargs or ["tests/unit"]))
         session.run("mypy", f"--python-version={version}", "tests/typing")
 
