@@ -23,6 +23,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.events.adapters.kafka import KafkaMessageBus
     from honeyhive.events.adapters.nats import NATSMessageBus
     from honeyhive.events.adapters.rabbitmq import RabbitMQMessageBus
     from honeyhive.events.adapters.redis import RedisMessageBus
@@ -130,6 +131,7 @@ _HOMES = {
     "InMemorySnapshotStore": "snapshots",
     "Inbox": "buses.inbox",
     "JournalEventStore": "stores.journal",
+    "KafkaMessageBus": "adapters.kafka",
     "Message": "messages",
     "MessageBus": "bus",
     "MessageCodec": "codec",
@@ -235,6 +237,7 @@ __all__ = [
     "InMemorySnapshotStore",
     "Inbox",
     "JournalEventStore",
+    "KafkaMessageBus",
     "Message",
     "MessageBus",
     "MessageCodec",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from honeyhive.testing.bus_contracts import BusContract
     from honeyhive.testing.clock import ManualClock
     from honeyhive.testing.exporter import MemoryExporter, RecordedError, RecordedSpan
+    from honeyhive.testing.fake_kafka import FakeKafka
     from honeyhive.testing.ids import CountingIds
     from honeyhive.testing.store_contracts import EventLogContract, EventStoreContract, SnapshotStoreContract
     from honeyhive.testing.tracers import SpanCapture, TestableTracer, TracerFactory
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "BusContract": "bus_contracts",
     "CountingIds": "ids",
-    "ManualClock": "clock",
     "EventLogContract": "store_contracts",
     "EventStoreContract": "store_contracts",
+    "FakeKafka": "fake_kafka",
+    "ManualClock": "clock",
     "MemoryExporter": "exporter",
     "RecordedError": "exporter",
     "RecordedSpan": "exporter",
@@ -43,6 +45,7 @@ __all__ = [
     "CountingIds",
     "EventLogContract",
     "EventStoreContract",
+    "FakeKafka",
     "ManualClock",
     "MemoryExporter",
     "RecordedError",
