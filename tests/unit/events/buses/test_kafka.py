@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+from collections import defaultdict
 
 import pytest
 
 pytest.importorskip("aiokafka", reason="aiokafka is not installed: pip install honeyhive[kafka]")
 
-from honeyhive.events import KafkaMessageBus
+from honeyhive.events import Event, KafkaMessageBus
 from honeyhive.testing import BusContract, FakeKafka
+
+
+class Measured(Event, key="device"):
+    device: str
+    number: int
 
 
 class TestKafkaMessageBus(BusContract):
     @pytest.fixture
     def open_bus(self):
         return functools.partial(KafkaMessageBus, "kafka://nowhere", partitions=4, lease_s=1, clients=FakeKafka())
+
+    @pytest.mark.acceptance("O22")
+    async def test_a_stream_of_many_messages_passes_whole_and_in_order_for_each_key(self, open_bus):
+        bus, heard, complete = open_bus(name="stream", group="readers"), defaultdict(list), asyncio.Event()
+
+        async def note(event: Measured) -> None:
+            heard[event.device].append(event.number)
+            if sum(map(len, heard.values())) == 2_000:
+                complete.set()
+
+        bus.subscribe(Measured, note)
+        async with bus:
+            await asyncio.gather(
+                *(bus.publish(Measured(device=f"d{number % 8}", number=number)) for number in range(2_000))
+            )
+            await complete.wait()
+
+        assert {f"d{device}": list(range(device, 2_000, 8)) for device in range(8)} == heard
