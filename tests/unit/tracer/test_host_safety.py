@@ -589,6 +589,84 @@ def test_no_call_of_a_tracer_raises_whatever_it_is_given(make_tracer: MakeTracer
         getattr(tracer, call)(wrong)
 
 
+class BrokenAtTheStart(SpanProcessor):
+    def on_start(self, span: object, parent_context: object = None) -> None:
+        raise RuntimeError("broken at the start")
+
+
+class BrokenAtTheEnd(SpanProcessor):
+    def on_end(self, span: ReadableSpan) -> None:
+        raise RuntimeError("broken at the end")
+
+
+def drained(stream: AsyncGenerator[int, None]) -> list[int]:
+    async def drain() -> list[int]:
+        return [item async for item in stream]
+
+    return asyncio.run(drain())
+
+
+@pytest.mark.parametrize("broken", [BrokenAtTheStart, BrokenAtTheEnd])
+@pytest.mark.parametrize(
+    "call, expected",
+    [
+        (lambda: trace(plain)(1), 1),
+        (lambda: asyncio.run(trace(coroutine)(1, third=3)), 1),
+        (lambda: list(trace(generator)(1)), [1]),
+        (lambda: drained(trace(async_generator)(1)), [1]),
+    ],
+    ids=["function", "coroutine", "generator", "async generator"],
+)
+def test_an_error_of_ours_changes_no_result(
+    tracer: HoneyHiveTracer, call: Callable[[], object], expected: object, broken: type[SpanProcessor]
+) -> None:
+    """Anything around the call may fail, such as a processor that somebody added."""
+    tracer.provider.add_span_processor(broken())
+
+    assert expected == call()
+
+
+@pytest.mark.parametrize("broken", [BrokenAtTheStart, BrokenAtTheEnd])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda fail: trace(fail)(),
+        lambda fail: asyncio.run(trace(as_coroutine(fail))()),
+        lambda fail: list(trace(as_generator(fail))()),
+    ],
+    ids=["function", "coroutine", "generator"],
+)
+def test_an_error_of_ours_replaces_no_error_of_theirs(
+    tracer: HoneyHiveTracer, call: Callable[[Callable[[], None]], object], broken: type[SpanProcessor]
+) -> None:
+    tracer.provider.add_span_processor(broken())
+    theirs = ValueError("theirs")
+
+    def fail() -> None:
+        raise theirs
+
+    with pytest.raises(ValueError, match="theirs") as caught:
+        call(fail)
+
+    assert theirs is caught.value
+    assert caught.value.__context__ is None
+
+
+def as_coroutine(fail: Callable[[], None]) -> Callable[[], Any]:
+    async def fail_later() -> None:
+        fail()
+
+    return fail_later
+
+
+def as_generator(fail: Callable[[], None]) -> Callable[[], Any]:
+    def fail_amid() -> Generator[int, None, None]:
+        yield 1
+        fail()
+
+    return fail_amid
+
+
 def test_a_host_with_a_provider_of_its_own_keeps_it_and_its_spans(tracer: HoneyHiveTracer, exported: Exported) -> None:
     theirs, host = InMemorySpanExporter(), StockProvider(shutdown_on_exit=False)
     host.add_span_processor(SimpleSpanProcessor(theirs))
