@@ -202,18 +202,21 @@ def test_a_process_out_of_file_descriptors_keeps_tracing_and_recovers(run, colle
     assert names("span", 20) == dict(collector.delivered)
 
 
-def test_where_no_thread_can_be_started_a_flush_sends(run, collector):
-    program = run("""
+@pytest.mark.parametrize("error", ['RuntimeError("can\'t start new thread")', "MemoryError()"])
+def test_where_no_thread_can_be_started_a_flush_sends(run, collector, error):
+    program = run(f"""
         init()
         def start(self):
-            raise RuntimeError("can't start new thread")
-        real, threading.Thread.start = threading.Thread.start, start
-        work(*(f"span {n}" for n in range(20)))
+            raise {error}
+        threading.Thread.start = start
+        work(*(f"span {{n}}" for n in range(20)))
+        assert process_statistics().spooled == 20, process_statistics()
         assert flush(20_000), process_statistics()
         work("at exit")
     """)
 
-    assert (program.code, program.errors) == (0, "")
+    assert program.code == 0, program.errors
+    assert "Traceback" not in program.errors
     assert {**names("span", 20), "at exit": 1} == dict(collector.delivered)
 
 

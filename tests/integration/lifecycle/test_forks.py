@@ -93,6 +93,28 @@ def test_a_worker_that_is_aborted_leaves_its_finished_spans_to_its_server(run, c
     assert {"finished": 1, "server": 1} == dict(collector.delivered)
 
 
+def test_children_of_one_parent_draw_no_id_twice(run, collector):
+    """Each begins with a copy of the same random state."""
+    program = run("""
+        init()
+        work("parent")
+        children = []
+        for number in range(4):
+            children.append(os.fork())
+            if children[-1] == 0:
+                work(*["child"] * 5)
+                os._exit(0 if flush() else 1)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+        work(*["parent"] * 5)
+        assert flush()
+    """)
+
+    assert (program.code, program.errors) == (0, "")
+    assert {"parent": 6, "child": 20} == dict(collector.delivered)
+    spans = [span for exchange in collector.exchanges for span in exchange.spans]
+    assert 26 == len({span.trace_id for span in spans}) == len({span.span_id for span in spans})
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_of_a_pool_deliver_what_they_finished(run, collector, tmp_path, method):
     (tmp_path / "tasks.py").write_text(

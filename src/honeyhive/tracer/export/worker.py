@@ -145,9 +145,7 @@ class Worker(Renewable):
                 self._serve_late()
             return False
         self.asleep = False
-        started = False
-        with guard("start the threads of the export"):
-            started = self._start()
+        started = self._start()
         if started:
             self._wake.set()
         else:
@@ -218,14 +216,20 @@ class Worker(Renewable):
                 return True
             if self._clock.monotonic() < self._start_again_at:
                 return False
-            try:
-                self._start_threads()
-            except RuntimeError:
-                # No more threads, or the interpreter is about to end: whoever flushes does the work.
+            with guard("start the threads of the export"):
+                self._running = self._can_start_threads()
+            if not self._running:
                 self._start_again_at = self._clock.monotonic() + _START_AGAIN_S
                 return False
-            self._running = True
         self._join_pool_exit()
+        return True
+
+    def _can_start_threads(self) -> bool:
+        """Start them; false where there can be no more, or the interpreter is about to end: whoever flushes does the work."""
+        try:
+            self._start_threads()
+        except RuntimeError:
+            return False
         return True
 
     def _start_threads(self) -> None:

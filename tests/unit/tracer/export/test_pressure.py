@@ -101,12 +101,14 @@ def test_nobody_waits_while_the_journal_refuses_records(make_pipeline, make_span
 
 def test_a_span_larger_than_the_whole_queue_is_cut_and_taken_at_once(make_pipeline, make_spans, backend, awake, clock):
     pipeline = make_pipeline(max_queue_bytes=2 * 1024 * 1024)
-    (span,) = make_spans("large", text="x" * 5_000_000, short="kept")
+    (large,), (small,) = make_spans("large", text="x" * 5_000_000, short="kept"), make_spans("small")
     started = clock.now_s
 
-    pipeline.finished(span)
+    pipeline.finished(small)
+    pipeline.finished(large)
 
     assert clock.now_s == started
+    assert pipeline.statistics() == Statistics(finished=2, in_memory=2)
     assert pipeline.flush()
     (request,) = [payload for _kind, payload in backend.requests]
     assert 1_000_000 < len(request) < 1_100_000
