@@ -7,6 +7,7 @@ provider. Where there is neither, no span is made and the trace that a message c
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import weakref
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
+from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 from opentelemetry.trace import ProxyTracerProvider, SpanKind, Status, StatusCode
 
 from honeyhive.events.lineage import trace_of
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["MessageTracing", "continued", "records_spans", "spanned"]
 
 _SCOPE = "honeyhive.events"
+_UNKNOWN = object()
 _tracers: weakref.WeakKeyDictionary[TracerProvider, Tracer] = weakref.WeakKeyDictionary()
 
 
@@ -134,8 +137,23 @@ def _provider() -> TracerProvider | None:
     if registry is not None and (tracer := registry.discover_tracer()) is not None:
         found: TracerProvider = tracer.provider
         return found
+    if _no_provider_is_set():
+        return None
     provider = otel_trace.get_tracer_provider()
     return None if isinstance(provider, ProxyTracerProvider) else provider
+
+
+def _no_provider_is_set() -> bool:
+    """Tell for sure that there is no process-wide provider; asking for it reads the environment each time.
+
+    Where the private name is gone, and where the environment names a provider, there may be one.
+    """
+    return getattr(otel_trace, "_TRACER_PROVIDER", _UNKNOWN) is None and not _environment_names_provider()
+
+
+@functools.cache
+def _environment_names_provider() -> bool:
+    return OTEL_PYTHON_TRACER_PROVIDER in os.environ
 
 
 def _tracer() -> Tracer | None:

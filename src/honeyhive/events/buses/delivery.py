@@ -37,6 +37,8 @@ Tried: TypeAlias = tuple[Any, Exception | None]
 """What a handler returned, and what it raised."""
 
 _ids = RandomIds()
+_FAILURES: tuple[type[Exception], ...] = (Exception,)
+"""What a handler raises is an answer, to be passed on; cancellation and the end of the program are none."""
 
 
 def attempts(
@@ -68,17 +70,16 @@ def attempts(
 
 def tried(subscription: Subscription, message: Message) -> Tried:
     """Call the handler and wait for it; of a coroutine function in an event loop of its own."""
-    errors: list[Exception] = []
-    value = None
     token = handled_message.set(message)
     try:
-        with guard("handler", lambda _, error: errors.append(error)):
-            value = subscription.call(message)
-            if subscription.is_async or type(value) is CoroutineType:
-                value = _run(value, subscription)
+        value = subscription.call(message)
+        if subscription.is_async or type(value) is CoroutineType:
+            value = _run(value, subscription)
+    except _FAILURES as error:
+        return None, error
     finally:
         handled_message.reset(token)
-    return value, errors[0] if errors else None
+    return value, None
 
 
 class Dispatcher:
