@@ -306,9 +306,14 @@ def rabbitmq_server() -> Iterator[Engine]:
 
 
 def mark(items: list[pytest.Item]) -> None:
-    """Mark the tests that use an engine; those of one engine go to one worker, so that it is started once."""
+    """Mark the tests that use an engine; those of one engine go to one worker, so that it is started once.
+
+    A test may name the fixture among its own parameters, to ask for it by ``request.getfixturevalue``.
+    """
     for item in items:
-        used = [name for name in FIXTURES if name in getattr(item, "fixturenames", ())]
+        callspec = getattr(item, "callspec", None)
+        named = str(callspec.params.values()) if callspec is not None else ""
+        used = [name for name in FIXTURES if name in getattr(item, "fixturenames", ()) or f"'{name}'" in named]
         if used:
             item.add_marker(pytest.mark.engine)
             item.add_marker(pytest.mark.xdist_group("+".join(used)))

@@ -28,6 +28,7 @@ __all__ = ["NATSBroker", "NATSMessageBus"]
 _logger = logging.getLogger("honeyhive.events")
 
 _BATCH = 100
+_FREE = b"-"
 _ANSWER_S = 5.0
 _SHORT_REPLY = 9
 
@@ -111,6 +112,8 @@ class NATSBroker(Broker):
         leases = await NATSLeases.on(self._stream, self.topology)
 
         async def read(partition: int, revoked: asyncio.Event) -> None:
+            if partition in leases.abandoned:
+                await self._outwait(partition, revoked)
             await self._read(partition, revoked, deliver)
 
         interval_s = self.topology.lease_s / 4
@@ -166,6 +169,11 @@ class NATSBroker(Broker):
     def _graveyard(self) -> str:
         return f"{self.topology.name}-{self.topology.group}-dead"
 
+    @property
+    def _ack_wait_s(self) -> float:
+        """How long after the last sign of life what a process has in hand is handed out again, in seconds."""
+        return self.topology.lease_s / 2
+
     def _subject(self, partition: int) -> str:
         return f"{self.topology.name}.{partition}"
 
@@ -205,10 +213,20 @@ class NATSBroker(Broker):
                 filter_subject=self._subject(partition),
                 deliver_policy=DeliverPolicy.NEW,
                 ack_policy=AckPolicy.EXPLICIT,
-                # What a dead process has not acknowledged is due again before others can have its lease.
-                ack_wait=self.topology.lease_s / 2,
+                ack_wait=self._ack_wait_s,
                 max_ack_pending=10_000,
             )
+
+    async def _outwait(self, partition: int, revoked: asyncio.Event) -> None:
+        """Return when the server will hand out again, before anything new, what a dead process had in hand."""
+        clock = asyncio.get_running_loop()
+        until = clock.time() + self._ack_wait_s * 1.2
+        own = sum(delivery.partition == self._subject(partition) for delivery in self._in_hand)
+        while clock.time() < until and not revoked.is_set():
+            consumer = await self._stream.consumer_info(self.topology.name, self._consumer(partition))
+            if (consumer.num_ack_pending or 0) <= own:
+                return
+            await first_of(revoked, timeout_s=self._ack_wait_s / 8)
 
     async def _read(self, partition: int, revoked: asyncio.Event, deliver: Deliver) -> None:
         """Deliver what comes until the partition is *revoked*."""
@@ -379,6 +397,9 @@ class NATSLeases(Leases):
         stream: The connection to JetStream.
         bucket: The keys.
         topology: The stream and the group.
+
+    Attributes:
+        abandoned: The partitions that we have taken and that nobody had given up: whoever held them is dead.
     """
 
     def __init__(self, stream: JetStreamContext, bucket: KeyValue, topology: Topology) -> None:
@@ -386,6 +407,7 @@ class NATSLeases(Leases):
         self._bucket = bucket
         self._topology = topology
         self._revisions: dict[int, int] = {}
+        self.abandoned: set[int] = set()
 
     @classmethod
     async def on(cls, stream: JetStreamContext, topology: Topology) -> Self:
@@ -400,12 +422,24 @@ class NATSLeases(Leases):
         return len(found.state.subjects or ())
 
     async def acquire(self, partition: int) -> bool:
-        from nats.js.errors import KeyWrongLastSequenceError
+        from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 
+        key = self._lease(partition)
+        self.abandoned.discard(partition)
         try:
-            self._revisions[partition] = await self._bucket.create(self._lease(partition), self._holder)
+            entry = await self._bucket.get(key)
+        except KeyNotFoundError:
+            entry = None
+            self.abandoned.add(partition)
+        if entry is not None and entry.value not in {_FREE, self._holder}:
+            return False
+        try:
+            if entry is None:
+                self._revisions[partition] = await self._bucket.create(key, self._holder)
+            else:
+                self._revisions[partition] = await self._bucket.update(key, self._holder, last=entry.revision)
         except KeyWrongLastSequenceError:
-            return await self._is_still_ours(partition)
+            return False
         return True
 
     async def renew(self, partition: int) -> bool:
@@ -420,7 +454,7 @@ class NATSLeases(Leases):
         return True
 
     async def release(self, partition: int) -> None:
-        await self._bucket.delete(self._lease(partition), last=self._revisions.pop(partition))
+        await self._bucket.update(self._lease(partition), _FREE, last=self._revisions.pop(partition))
 
     async def check_out(self) -> None:
         name = _bucket(self._topology)
@@ -435,17 +469,6 @@ class NATSLeases(Leases):
     def _lease(self, partition: int) -> str:
         return f"{self._topology.group}.lease.{partition}"
 
-    async def _is_still_ours(self, partition: int) -> bool:
-        """Take up again what this process held before it lost the connection."""
-        from nats.js.errors import KeyNotFoundError
-
-        try:
-            entry = await self._bucket.get(self._lease(partition))
-        except KeyNotFoundError:
-            return False
-        self._revisions[partition] = entry.revision or 0
-        return entry.value == self._holder and await self.renew(partition)
-
 
 class _NATSDelivery(Delivery):
     """A message that was pulled for this group."""
@@ -453,6 +476,7 @@ class _NATSDelivery(Delivery):
     def __init__(self, message: Msg, outstanding: Outstanding, in_hand: set[_NATSDelivery]) -> None:
         self.body = message.data
         self.count = _deliveries_of(message.reply)
+        self.partition = message.subject
         self.message = message
         self._outstanding = outstanding
         self._in_hand = in_hand
