@@ -112,8 +112,6 @@ class NATSBroker(Broker):
         leases = await NATSLeases.on(self._stream, self.topology)
 
         async def read(partition: int, revoked: asyncio.Event) -> None:
-            if partition in leases.abandoned:
-                await self._outwait(partition, revoked)
             await self._read(partition, revoked, deliver)
 
         interval_s = self.topology.lease_s / 4
@@ -217,33 +215,46 @@ class NATSBroker(Broker):
                 max_ack_pending=10_000,
             )
 
-    async def _outwait(self, partition: int, revoked: asyncio.Event) -> None:
-        """Return when the server will hand out again, before anything new, what a dead process had in hand."""
-        clock = asyncio.get_running_loop()
-        until = clock.time() + self._ack_wait_s * 1.2
-        own = sum(delivery.partition == self._subject(partition) for delivery in self._in_hand)
-        while clock.time() < until and not revoked.is_set():
-            consumer = await self._stream.consumer_info(self.topology.name, self._consumer(partition))
-            if (consumer.num_ack_pending or 0) <= own:
-                return
-            await first_of(revoked, timeout_s=self._ack_wait_s / 8)
-
     async def _read(self, partition: int, revoked: asyncio.Event, deliver: Deliver) -> None:
         """Deliver what comes until the partition is *revoked*."""
         outstanding = Outstanding()
         patience_s = min(1.0, self.topology.lease_s / 8)
         pull = _Pull(self._connected, self.topology.name, self._consumer(partition), patience_s)
+
+        async def hand_out(message: Msg) -> None:
+            outstanding.add()
+            await deliver(_NATSDelivery(message, outstanding, self._in_hand))
+
         await pull.start()
         try:
+            for message in await self._left_behind(partition, pull, revoked):
+                await hand_out(message)
             while not revoked.is_set():
-                message = await pull.next(revoked, self._reconnected)
-                if message is not None:
-                    outstanding.add()
-                    await deliver(_NATSDelivery(message, outstanding, self._in_hand))
+                following = await pull.next(revoked, self._reconnected)
+                if following is not None:
+                    await hand_out(following)
         finally:
             self._left_over += await pull.stop()
         await outstanding.wait_for_none()
         await self._give_back_what_is_left_over()
+
+    async def _left_behind(self, partition: int, pull: _Pull, revoked: asyncio.Event) -> list[Msg]:
+        """Return, in order, what was handed out to whoever read before and was not acknowledged, and what came meanwhile.
+
+        The server hands such messages out again when they are due, in any order and among new ones. So everything is
+        collected until nothing is in the hands of others any more.
+        """
+        clock, until_s = asyncio.get_running_loop(), self._ack_wait_s * 1.5
+        began = clock.time()
+        collected: list[Msg] = []
+        while not revoked.is_set() and clock.time() - began < until_s:
+            consumer = await self._stream.consumer_info(self.topology.name, self._consumer(partition))
+            ours = len(collected) + sum(each.subject == self._subject(partition) for each in self._in_hand)
+            missing = (consumer.num_ack_pending or 0) - ours
+            if missing <= 0:
+                break
+            collected += await pull.some(missing, revoked, self._reconnected)
+        return sorted(collected, key=_position)
 
     async def _give_back(self) -> None:
         """Have everything that is not acknowledged handed out again, in order."""
@@ -253,7 +264,7 @@ class NATSBroker(Broker):
 
     async def _give_back_what_is_left_over(self) -> None:
         messages, self._left_over = self._left_over, []
-        for message in sorted(messages, key=lambda each: each.metadata.sequence.stream):
+        for message in sorted(messages, key=_position):
             with contextlib.suppress(*unreachable()):
                 await message.nak()
 
@@ -376,6 +387,13 @@ class _Pull:
             self._expected = 0  # a server that restarted has forgotten the request
         return self._arrived.popleft() if self._arrived else None
 
+    async def some(self, most: int, revoked: asyncio.Event, reconnected: asyncio.Event) -> list[Msg]:
+        """Return the next messages, at most so many; fewer if no more came for now."""
+        found: list[Msg] = []
+        while len(found) < most and (message := await self.next(revoked, reconnected)) is not None:
+            found.append(message)
+        return found
+
     async def _receive(self, message: Msg) -> None:
         if message.headers and "Status" in message.headers and not message.data:
             self._expected = 0
@@ -397,9 +415,6 @@ class NATSLeases(Leases):
         stream: The connection to JetStream.
         bucket: The keys.
         topology: The stream and the group.
-
-    Attributes:
-        abandoned: The partitions that we have taken and that nobody had given up: whoever held them is dead.
     """
 
     def __init__(self, stream: JetStreamContext, bucket: KeyValue, topology: Topology) -> None:
@@ -407,7 +422,6 @@ class NATSLeases(Leases):
         self._bucket = bucket
         self._topology = topology
         self._revisions: dict[int, int] = {}
-        self.abandoned: set[int] = set()
 
     @classmethod
     async def on(cls, stream: JetStreamContext, topology: Topology) -> Self:
@@ -425,12 +439,10 @@ class NATSLeases(Leases):
         from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 
         key = self._lease(partition)
-        self.abandoned.discard(partition)
         try:
             entry = await self._bucket.get(key)
         except KeyNotFoundError:
             entry = None
-            self.abandoned.add(partition)
         if entry is not None and entry.value not in {_FREE, self._holder}:
             return False
         try:
@@ -476,7 +488,7 @@ class _NATSDelivery(Delivery):
     def __init__(self, message: Msg, outstanding: Outstanding, in_hand: set[_NATSDelivery]) -> None:
         self.body = message.data
         self.count = _deliveries_of(message.reply)
-        self.partition = message.subject
+        self.subject = message.subject
         self.message = message
         self._outstanding = outstanding
         self._in_hand = in_hand
@@ -497,6 +509,11 @@ def _deliveries_of(reply: str) -> int:
     """Return how often a message was handed out; what it is acknowledged to tells, in one of two forms."""
     tokens = reply.split(".")
     return int(tokens[4] if len(tokens) == _SHORT_REPLY else tokens[6])
+
+
+def _position(message: Msg) -> int:
+    """Return the place of *message* in the stream."""
+    return message.metadata.sequence.stream
 
 
 def _bucket(topology: Topology) -> str:
