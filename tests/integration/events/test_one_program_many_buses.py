@@ -31,21 +31,17 @@ class Placed(Event, key="order"):
     order: str
 
 
-def on_engine(name: str) -> object:
-    """A parameter for a real engine, with the marks that its fixture asks for."""
-    marks = [pytest.mark.engine, pytest.mark.xdist_group(f"{name}_server"), pytest.mark.timeout(120)]
-    return pytest.param(name, marks=marks)
+KINDS = {"redis_server": RedisMessageBus, "rabbitmq_server": RabbitMQMessageBus, "nats_server": NATSMessageBus}
 
 
-@pytest.fixture(params=[on_engine("redis"), on_engine("rabbitmq"), on_engine("nats"), "kafka"])
+@pytest.fixture(params=[*KINDS, "kafka"])
 def make_bus(request):
     name = f"shop-{uuid.uuid4().hex[:12]}"
     if request.param == "kafka":
         clients = FakeKafka()
         return lambda group: KafkaMessageBus("kafka://nowhere", name=name, group=group, lease_s=1, clients=clients)
-    kinds = {"redis": RedisMessageBus, "rabbitmq": RabbitMQMessageBus, "nats": NATSMessageBus}
-    server = request.getfixturevalue(f"{request.param}_server")
-    return lambda group: kinds[request.param](server.url, name=name, group=group, partitions=4, lease_s=1)
+    server = request.getfixturevalue(request.param)
+    return lambda group: KINDS[request.param](server.url, name=name, group=group, partitions=4, lease_s=1)
 
 
 class Instance:

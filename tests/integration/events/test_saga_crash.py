@@ -81,5 +81,5 @@ def owed(state: SagaState) -> Counter[tuple[str, str]]:
     """What one saga should have done: all of it, or what undoing it leaves."""
     amount, payer = state.data["amount"], state.data["from"]
     if state.status is SagaStatus.COMPLETED:
-        return Counter({(payer, "Debited"): amount, (state.data["to"], "Credited"): amount})
-    return Counter({(payer, "Debited"): amount, (payer, "Refunded"): amount})
+        return Counter({(payer, "transfer.debited"): amount, (state.data["to"], "transfer.credited"): amount})
+    return Counter({(payer, "transfer.debited"): amount, (payer, "transfer.refunded"): amount})

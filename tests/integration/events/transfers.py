@@ -21,15 +21,15 @@ from honeyhive.events import Event, Saga, SagaContext, SagaStep, SQLiteEventStor
 ACCOUNTS = ("ada", "eve", "tom", "closed")
 
 
-class Debited(Event):
+class Debited(Event, type="transfer.debited"):
     amount: int
 
 
-class Credited(Event):
+class Credited(Event, type="transfer.credited"):
     amount: int
 
 
-class Refunded(Event):
+class Refunded(Event, type="transfer.refunded"):
     amount: int
 
 
