@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from honeyhive.cli.traces import columns, shown, tree_lines, whole, with_queries
+from honeyhive.cli.listing import print_page, shown, tree_lines, whole, with_queries
 from honeyhive.exceptions import JournalError
 from honeyhive.server.home import INDEX_NAME, current_data
 from honeyhive.server.queries import Cursor, Listing, Queries
@@ -61,15 +61,7 @@ def list_(
     """List sessions, newest first."""
     begin = None if cursor is None else Cursor.parse(cursor)
     page = queries.sessions(Listing(project, None, errors_only, limit, begin))
-    if as_json:
-        click.echo(json.dumps({"sessions": page.items, "next_cursor": page.next_cursor}, indent=2))
-        return
-    for line in columns([_HEAD, *(_cells(item) for item in page.items)]):
-        click.echo(line)
-    if not page.items:
-        click.echo("(no sessions)")
-    if page.next_cursor is not None:
-        click.echo(f"more: honeyhive sessions list --cursor {page.next_cursor}", err=True)
+    print_page("sessions", page, _HEAD, _cells, as_json=as_json)
 
 
 @sessions.command()

@@ -7,25 +7,20 @@ running server and without one, need no token, and cannot disturb ingest. They s
 from __future__ import annotations
 
 import json
-import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec
+from typing import Final
 
 import click
 
+from honeyhive.cli.listing import print_page, shown, tree_lines, whole, with_queries
 from honeyhive.server.home import INDEX_NAME, current_data
-from honeyhive.server.limits import Refusal
 from honeyhive.server.queries import Cursor, Listing, Queries
 from honeyhive.utils import wording
 from honeyhive.utils.text import visible
-from honeyhive.utils.trees import Row, drawn
 
-__all__ = ["columns", "shown", "traces", "tree_lines", "whole", "with_queries"]
-
-P = ParamSpec("P")
+__all__ = ["traces"]
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -40,26 +35,6 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 def traces(context: click.Context, data: Path | None) -> None:
     """List, show and export recorded traces, whether or not a backend is running."""
     context.obj = Queries((data or current_data()) / INDEX_NAME, longest_s=60)
-
-
-def with_queries(command: Callable[Concatenate[Queries, P], None]) -> Callable[P, None]:
-    """Give *command* the read model, and say in plain words when there is none."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        queries = click.get_current_context().ensure_object(Queries)
-        try:
-            command(queries, *args, **kwargs)
-        except FileNotFoundError as error:
-            raise click.ClickException(
-                f"There is no {error}. Start the backend once with: honeyhive serve, or name its directory with --data."
-            ) from error
-        except Refusal as refusal:
-            raise click.ClickException(refusal.reason) from refusal
-        except sqlite3.Error as error:
-            raise click.ClickException(f"The index cannot be read: {error}. Start the backend to repair it.") from error
-
-    return wrapped
 
 
 @traces.command("list")
@@ -82,15 +57,7 @@ def list_(
     """List traces, newest first."""
     begin = None if cursor is None else Cursor.parse(cursor)
     page = queries.traces(Listing(project, session_id, errors_only, limit, begin))
-    if as_json:
-        click.echo(json.dumps({"traces": page.items, "next_cursor": page.next_cursor}, indent=2))
-        return
-    for line in columns([_HEAD, *(_cells(item) for item in page.items)]):
-        click.echo(line)
-    if not page.items:
-        click.echo("(no traces)")
-    if page.next_cursor is not None:
-        click.echo(f"more: honeyhive traces list --cursor {page.next_cursor}", err=True)
+    print_page("traces", page, _HEAD, _cells, as_json=as_json)
 
 
 @traces.command()
@@ -132,34 +99,6 @@ def export(queries: Queries, shape: str, project: str | None, session_id: str | 
     write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def tree_lines(spans: Iterable[Mapping[str, object]]) -> Iterable[str]:
-    """Draw spans, given parents first with ``depth`` and ``children``, as a tree of lines."""
-    return drawn(
-        Row(whole(span["depth"]), len(children) if isinstance(children := span["children"], list) else 0, _line(span))
-        for span in spans
-    )
-
-
-def _line(span: Mapping[str, object]) -> str:
-    parts = [
-        f"{shown(span['event_type'])} {shown(span['name']) or '(no name)'}",
-        wording.duration(whole(span["end_ns"]) - whole(span["start_ns"])),
-        shown(span["model"]),
-        _tokens(span),
-        f"✕ {shown(span['error'])}" if span["error"] is not None else "",
-        "(orphan)" if span["is_orphan"] else "",
-    ]
-    return "  ".join(part for part in parts if part)
-
-
-def _tokens(item: Mapping[str, object]) -> str:
-    tokens_in, tokens_out = item["tokens_in"], item["tokens_out"]
-    words = wording.tokens(
-        tokens_in if isinstance(tokens_in, int) else None, tokens_out if isinstance(tokens_out, int) else None
-    )
-    return f"{words} tokens" if words else ""
-
-
 _HEAD: Final = ("TRACE", "STARTED", "DURATION", "SPANS", "ERRORS", "PROJECT", "NAME")
 
 
@@ -173,20 +112,3 @@ def _cells(item: Mapping[str, object]) -> tuple[str, ...]:
         shown(item["project"])[:30],
         shown(item["name"])[:80],
     )
-
-
-def columns(rows: list[tuple[str, ...]]) -> Iterable[str]:
-    """Yield *rows* as lines of aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def shown(value: object) -> str:
-    """Return *value* as it is safe to print, on one line; nothing for ``None``."""
-    return visible(str(value), one_line=True) if value is not None else ""
-
-
-def whole(value: object) -> int:
-    """Return *value* if it is a whole number, and else 0."""
-    return value if isinstance(value, int) else 0

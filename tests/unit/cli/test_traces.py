@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from honeyhive.cli import COMMANDS, main
-from honeyhive.cli.traces import tree_lines
+from honeyhive.cli.listing import tree_lines
 from honeyhive.journal import Position
 from honeyhive.models.wire import ServerFile, server_file_path
 from honeyhive.server.home import data_home
