@@ -19,13 +19,26 @@ ROOMS = sorted(
 )
 
 
+OPTIONAL = ("aiokafka", "fastapi", "sqlalchemy")
+
+
+def look_up(room: str, name: str) -> object:
+    """Return what *room* calls *name*; skip where it needs a library that is not installed here."""
+    try:
+        return getattr(importlib.import_module(room), name)
+    except ModuleNotFoundError as error:
+        if error.name in OPTIONAL:
+            pytest.skip(f"{error.name} is not installed")
+        raise
+
+
 def public_objects(room: str) -> Iterator[tuple[str, object]]:
     """Yield the classes and functions of *room* that are ours, and the public methods of the classes.
 
     The tests of a contract are no methods to call; the name of each is its sentence.
     """
     for name in importlib.import_module(room).__all__:
-        value = getattr(importlib.import_module(room), name)
+        value = look_up(room, name)
         if not getattr(value, "__module__", "").startswith("honeyhive"):
             continue
         if inspect.isclass(value) or inspect.isfunction(value):
@@ -41,9 +54,8 @@ def public_objects(room: str) -> Iterator[tuple[str, object]]:
 def test_every_public_name_exists(room: str) -> None:
     module = importlib.import_module(room)
 
-    missing = [name for name in module.__all__ if not hasattr(module, name)]
-
-    assert [] == missing
+    for name in module.__all__:
+        look_up(room, name)
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -13,8 +13,9 @@ Names are looked up on first use, so that a program pays for what it uses only.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from honeyhive.utils.rooms import lookup
 
 if TYPE_CHECKING:
     from honeyhive.runtime.configuration import Configuration, read_config
@@ -144,13 +145,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'honeyhive.runtime' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"honeyhive.runtime.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lookup(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -13,8 +13,9 @@ r"""For users' own tests: what their code records, without network, disk or luck
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from honeyhive.utils.rooms import lookup
 
 if TYPE_CHECKING:
     from honeyhive.testing.bus_contracts import BusContract
@@ -57,13 +58,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'honeyhive.testing' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"honeyhive.testing.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lookup(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

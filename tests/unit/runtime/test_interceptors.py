@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -140,7 +141,11 @@ async def test_a_later_interceptor_may_use_what_an_earlier_one_provides() -> Non
     [
         (use_tenant, "TenantInterceptor"),
         (use_execution, "intercepted"),
-        (use_session, "SqlSession"),
+        pytest.param(
+            use_session,
+            "SqlSession",
+            marks=pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="sqlalchemy is not installed"),
+        ),
         (use_publisher, "Publishing"),
         (use_ws_manager, "Sockets"),
         (lambda: use_config(State), "config=State"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from honeyhive.utils.rooms import lookup
 
 if TYPE_CHECKING:
     from honeyhive.runtime.ledgers.interface import Claim, TickLedger
@@ -21,13 +22,7 @@ _HOMES = {
 __all__ = ["Claim", "MemoryTickLedger", "RedisTickLedger", "SqlTickLedger", "TickLedger"]
 
 
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'honeyhive.runtime.ledgers' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"honeyhive.runtime.ledgers.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lookup(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
