@@ -312,8 +312,9 @@ def mark(items: list[pytest.Item]) -> None:
     """
     for item in items:
         callspec = getattr(item, "callspec", None)
-        named = str(callspec.params.values()) if callspec is not None else ""
-        used = [name for name in FIXTURES if name in getattr(item, "fixturenames", ()) or f"'{name}'" in named]
+        values = callspec.params.values() if callspec is not None else ()
+        named = [value for value in values if type(value) is str]
+        used = [name for name in FIXTURES if name in getattr(item, "fixturenames", ()) or name in named]
         if used:
             item.add_marker(pytest.mark.engine)
             item.add_marker(pytest.mark.xdist_group("+".join(used)))

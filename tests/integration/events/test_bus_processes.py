@@ -67,17 +67,12 @@ class Workers:
             process.stdout.close()
 
 
-@pytest.fixture(
-    params=[
-        ("RedisMessageBus", "redis_server"),
-        ("NATSMessageBus", "nats_server"),
-        ("RabbitMQMessageBus", "rabbitmq_server"),
-    ],
-    ids=["redis", "nats", "rabbitmq"],
-)
+BUSES = {"redis_server": "RedisMessageBus", "nats_server": "NATSMessageBus", "rabbitmq_server": "RabbitMQMessageBus"}
+
+
+@pytest.fixture(params=BUSES)
 def kind(request: pytest.FixtureRequest) -> tuple[str, str]:
-    bus_class, server = request.param
-    return bus_class, request.getfixturevalue(server).url
+    return BUSES[request.param], request.getfixturevalue(request.param).url
 
 
 @pytest.fixture
