@@ -24,3 +24,5 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for each in started:
         if each.process.poll() is None:
             each.stop(signal.SIGKILL)
+        assert each.process.stdin is not None
+        each.process.stdin.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from engines import Engine
@@ -18,6 +21,20 @@ async def test_postgresql_keeps_the_contract(postgres_server: Engine) -> None:
     url = postgres_server.url.replace("postgresql://", "postgresql+asyncpg://")
     async with SqlTickLedger(url) as ledger:
         await check_ledger(ledger)
+
+
+async def test_any_number_of_processes_may_make_the_table_at_once(postgres_server: Engine) -> None:
+    url = postgres_server.url.replace("postgresql://", "postgresql+asyncpg://")
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE IF EXISTS honeyhive_ticks"))
+    ledgers = [SqlTickLedger(url) for _ in range(12)]
+
+    await asyncio.gather(*(ledger.__aenter__() for ledger in ledgers))
+
+    assert await ledgers[0].claim("often", TICK, 60) is not None
+    await asyncio.gather(*(ledger.__aexit__(None, None, None) for ledger in ledgers))
+    await engine.dispose()
 
 
 async def test_redis_keeps_the_contract(redis_server: Engine) -> None:

@@ -64,9 +64,11 @@ class SqlTickLedger:
         try:
             async with self._engine.begin() as connection:
                 await connection.run_sync(_METADATA.create_all)
-        except sa.exc.IntegrityError:
-            # Another process has made the table at the same moment: PostgreSQL says so in this way.
-            pass
+        except (sa.exc.IntegrityError, sa.exc.ProgrammingError):
+            # PostgreSQL says in either way that another process has made the table at the same moment.
+            async with self._engine.connect() as connection:
+                if not await connection.run_sync(lambda sync: sa.inspect(sync).has_table(_TICKS.name)):
+                    raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
