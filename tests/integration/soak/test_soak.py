@@ -94,6 +94,10 @@ for each in workers:
 print("null", flush=True)
 sys.stdin.readline()  # until the backend is well again
 tracer.flush(60_000)
+# What the last child left is taken over once there is nothing of our own to send: no flush waits for that.
+patience = time.monotonic() + 30
+while tracer.statistics().spooled and time.monotonic() < patience:
+    time.sleep(0.1)
 sample()
 """
 
