@@ -81,6 +81,57 @@ def check_log(directory: Path, seed: int, count: int) -> None:
         assert len(numbers) >= reported[life], f"seed {seed}, life {life}"
 
 
+# Appends numbered records for ever and forgets all but the newest: says what it will forget, then what it has forgotten.
+_FORGETFUL = """
+import sys
+from pathlib import Path
+from honeyhive.journal import Journal
+
+journal = Journal(Path(sys.argv[1]), segment_bytes=2_000, max_bytes=None, keep=True)
+records = journal.read(max_bytes=2**30)
+number = int(records[-1].payload.split()[0]) + 1 if records else 0
+while True:
+    journal.append(1, b"%d " % number + bytes((number * 37) % 600))
+    print("appended", number, flush=True)
+    number += 1
+    if number % 20 == 0:
+        journal.sync()
+        if number % 40 == 0:
+            journal.begin_afresh()
+        doomed = [extent.segment for extent in journal.extents() if extent.sealed]
+        kept = [record for record in journal.read(max_bytes=2**30) if record.position.segment not in doomed]
+        first = int(kept[0].payload.split()[0]) if kept else number
+        print("forgetting", first, flush=True)
+        journal.forget(doomed)
+        print("forgotten", first, flush=True)
+"""
+
+
+def check_forgetful_log(directory: Path, seed: int, count: int) -> None:
+    dice = random.Random(seed)
+    said = {"appended": -1, "forgetting": 0, "forgotten": 0}
+    for _ in range(count):
+        with subprocess.Popen(
+            [sys.executable, "-c", _FORGETFUL, str(directory)], stdout=subprocess.PIPE, text=True
+        ) as child:
+            assert child.stdout is not None
+            lines = [child.stdout.readline() for _ in range(dice.randint(1, 300))]
+            child.send_signal(signal.SIGKILL)
+            lines += child.stdout.read().splitlines(keepends=True)
+        said.update({line.split()[0]: int(line.split()[1]) for line in lines if line.endswith("\n")})
+
+        with Journal(directory, keep=True, max_bytes=None) as log:
+            found = [int(record.payload.split()[0]) for record in log.read(max_bytes=2**30)]
+
+        assert found == sorted(set(found)), f"seed {seed}"
+        assert set(range(said["forgetting"], said["appended"] + 1)) <= set(found), f"seed {seed}"
+        assert not found or found[0] >= said["forgotten"], f"seed {seed}"
+
+
+def test_a_log_killed_while_it_forgets_loses_nothing_else(tmp_path: Path) -> None:
+    check_forgetful_log(tmp_path / "log", seed=3, count=6)
+
+
 def test_a_killed_spool_keeps_every_record_whose_append_returned(tmp_path: Path) -> None:
     check_spool(tmp_path / "spool", seed=1, count=4)
 
@@ -96,6 +147,7 @@ def test_the_crash_loop_runs_long(tmp_path: Path) -> None:
     for seed in range(10):
         check_spool(tmp_path / f"spool-{seed}", seed, count=10)
         check_log(tmp_path / f"log-{seed}", seed, count=10)
+        check_forgetful_log(tmp_path / f"forgetful-{seed}", seed, count=10)
 
 
 _FORKING = """

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from honeyhive.journal import JournalInterface, Position, Record
+from honeyhive.journal import Extent, JournalInterface, Position, Record
 from honeyhive.utils.clock import Clock, SystemClock
 
-__all__ = ["DatedRecord", "DurableLog", "LogSource", "Readable"]
+__all__ = ["DatedRecord", "DatedSegment", "DatedSegments", "DurableLog", "LogSource", "Readable", "Segmented"]
 
 _DATED: Final = 0x8000
 _DATE: Final = struct.Struct(">Q")
@@ -43,6 +43,58 @@ class Readable(Protocol):
     def read(self, after: Position | None = None, *, max_bytes: int = ..., max_items: int = ...) -> Sequence[Record]:
         """Read the oldest records behind *after*."""
         ...
+
+
+class Segmented(Protocol):
+    """What lies in segments: `honeyhive.journal.Journal` and `honeyhive.journal.JournalReader`."""
+
+    def extents(self) -> Sequence[Extent]:
+        """Return how much each segment holds, oldest first."""
+        ...
+
+    def ends(self, segment: str) -> tuple[Record, Record] | None:
+        """Return the first and the last whole record of *segment*."""
+        ...
+
+
+class DatedSegment(NamedTuple):
+    """A segment of a log, and when what is in it was taken in."""
+
+    name: str
+    bytes: int
+    sealed: bool
+    """Whether nothing is added to it any more."""
+    oldest_ns: int
+    """Of its first whole record; 0 where there is none, or it is from before there were dates."""
+    newest_ns: int
+    """Of its last whole record, likewise."""
+
+
+class DatedSegments:
+    """The segments of a log with their dates; what is sealed is looked at once. For one thread at a time.
+
+    Args:
+        journal: Where they are.
+    """
+
+    def __init__(self, journal: Segmented) -> None:
+        self._journal = journal
+        self._known: Mapping[str, DatedSegment] = {}
+
+    def read(self) -> list[DatedSegment]:
+        """Return them, oldest first.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
+        segments = [self._known.get(extent.segment) or self._dated(extent) for extent in self._journal.extents()]
+        self._known = {segment.name: segment for segment in segments if segment.sealed}
+        return segments
+
+    def _dated(self, extent: Extent) -> DatedSegment:
+        ends = self._journal.ends(extent.segment)
+        oldest_ns, newest_ns = (opened(record).recorded_ns or 0 for record in ends) if ends else (0, 0)
+        return DatedSegment(extent.segment, extent.bytes, extent.sealed, oldest_ns, newest_ns)
 
 
 class LogSource:

@@ -2,7 +2,7 @@
 
 One implementation lies under the exporter's spool (many processes, a segment is unlinked when
 it is acknowledged), the backend's ingest log and the file event store (one process, segments
-are kept, positions are addresses).
+are kept until they are forgotten, positions are addresses).
 
 ::
 
@@ -34,7 +34,7 @@ from honeyhive.journal.follower import JournalReader
 from honeyhive.journal.interface import JournalInterface
 from honeyhive.journal.memory import MemoryJournal
 from honeyhive.journal.records import HEADER_BYTES, Draft, Position, Record
-from honeyhive.journal.segment import Corruption
+from honeyhive.journal.segment import Corruption, Extent
 from honeyhive.journal.writer import Journal
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Corruption",
     "DiskSpace",
     "Draft",
+    "Extent",
     "Files",
     "Journal",
     "JournalInterface",

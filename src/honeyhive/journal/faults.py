@@ -43,7 +43,7 @@ class Fault(Enum):
     DEATH = "death"
     """The process dies; a write has taken half of the bytes."""
     POWER_LOSS = "power loss"
-    """As ``DEATH``, and what was not synced is gone: bytes, and names of files."""
+    """As ``DEATH``, and what was not synced is undone: bytes and names are gone, names that were taken away are back."""
 
 
 _ERRNO: dict[Fault | None, int] = {
@@ -73,6 +73,7 @@ class FaultyFiles(Files):
         self._open: dict[int, Path] = {}
         self._synced: dict[Path, int] = {}
         self._unnamed: set[Path] = set()
+        self._unlinked: dict[Path, bytes] = {}
         self._lost: list[tuple[Path, int, int]] = []
         self.operations: list[str] = []
         self.fired = False
@@ -138,6 +139,7 @@ class FaultyFiles(Files):
     def sync_directory(self, path: Path) -> None:
         self._step("sync_directory")
         self._unnamed = {name for name in self._unnamed if name.parent != path}
+        self._unlinked = {name: content for name, content in self._unlinked.items() if name.parent != path}
 
     def truncate(self, fd: int, size: int) -> None:
         self._step("truncate")
@@ -145,7 +147,9 @@ class FaultyFiles(Files):
 
     def unlink(self, path: Path) -> None:
         self._step("unlink")
+        content = path.read_bytes()
         super().unlink(path)
+        self._unlinked[path] = content
 
     def list(self, path: Path) -> Sequence[str]:
         self._step("list")
@@ -206,9 +210,12 @@ class FaultyFiles(Files):
         self._synced.setdefault(path, 0 if fresh else os.fstat(fd).st_size)
         if fresh:
             self._unnamed.add(path)
+            self._unlinked.pop(path, None)
         return fd
 
     def _lose_power(self) -> None:
+        for path, content in self._unlinked.items():
+            path.write_bytes(content)
         for path, size in self._synced.items():
             with suppress(FileNotFoundError):
                 if path.stat().st_size > size:

@@ -38,6 +38,11 @@ class Recent:
             offset = record.end
         return offset
 
+    def drop(self, segment: str) -> None:
+        """Forget the records of *segment*."""
+        for position in [position for position in self._records if position.segment == segment]:
+            self._room += len(self._records.pop(position).payload)
+
     def forget(self, through: Position) -> None:
         """Forget the record at *through* and all before it."""
         for position in tuple(self._records):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple, cast
 
@@ -14,7 +14,7 @@ from honeyhive.journal.folder import Folder
 from honeyhive.journal.records import Draft, Header, Position, Record, pack_all
 from honeyhive.journal.scan import Found, Gap, Scanner
 
-__all__ = ["Batch", "Corruption", "Damage", "Index", "Segment"]
+__all__ = ["Batch", "Corruption", "Damage", "Extent", "Index", "Segment"]
 
 _WINDOW_BYTES = 256 * 1024
 _HEADER_WINDOW_BYTES = 4096
@@ -33,6 +33,16 @@ class Corruption(NamedTuple):
     def plus(self, other: Corruption) -> Corruption:
         """Both together."""
         return Corruption(self.records + other.records, self.items + other.items, self.bytes + other.bytes)
+
+
+class Extent(NamedTuple):
+    """How much of a log lies in one segment."""
+
+    segment: str
+    """Its name."""
+    bytes: int
+    sealed: bool
+    """Whether nothing is added to it any more."""
 
 
 class Batch:
@@ -255,6 +265,17 @@ class Segment:
             return None if payload is None else self._record(cast(Found, step), payload)
         return None
 
+    def ends(self) -> tuple[Record, Record] | None:
+        """The first and the last whole record; ``None`` when there is none.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        scanner = self.scanner(self.end, headers_only=True)
+        found = [step for step in scanner.walk(0) if isinstance(step, Found)]
+        first, last = self._first_whole(found, scanner), self._first_whole(reversed(found), scanner)
+        return None if first is None or last is None else (first, last)
+
     def scanner(self, end: int, *, headers_only: bool = False) -> Scanner:
         """A scanner of the first *end* bytes."""
         window_bytes = _HEADER_WINDOW_BYTES if headers_only else _WINDOW_BYTES
@@ -304,6 +325,13 @@ class Segment:
         if self.fd is None:
             raise OSError(errno.EBADF, f"segment {self.name} is closed")
         return self.fd
+
+    def _first_whole(self, found: Iterable[Found], scanner: Scanner) -> Record | None:
+        for step in found:
+            payload = scanner.payload(step)
+            if payload is not None:
+                return self._record(step, payload)
+        return None
 
     def _record(self, found: Found, payload: bytes) -> Record:
         return Record(found.header.kind, found.header.items, payload, Position(self.name, found.start), found.end)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from honeyhive.journal.interface import JournalInterface
 from honeyhive.journal.recent import Recent
 from honeyhive.journal.records import HEADER_BYTES, Draft, Position, Record
 from honeyhive.journal.room import Room
-from honeyhive.journal.segment import Batch, Corruption, Segment
+from honeyhive.journal.segment import Batch, Corruption, Extent, Segment
 
 __all__ = ["Journal"]
 
@@ -29,8 +29,8 @@ class Journal(JournalInterface):
     Its lock, and that of every later segment, is held until the segment is dealt with, so that
     `honeyhive.journal.adopt` in another process takes only what nobody owns any more.
 
-    With *keep* the journal is a log: segments are never unlinked, those of earlier lives are part
-    of it, and a lock on the whole directory keeps a second writer out.
+    With *keep* the journal is a log: segments are unlinked by `forget` alone, those of earlier lives
+    are part of it, and a lock on the whole directory keeps a second writer out.
 
     Args:
         directory: Where; made with mode 0700 when absent.
@@ -180,27 +180,24 @@ class Journal(JournalInterface):
                     return
                 covered = self._appends
                 targets = [(segment, segment.end) for segment in self._segments if segment.synced < segment.end]
-                directories = tuple(self._unsynced_directories)
                 for segment, _ in targets:
                     self._borrow(segment)
             try:
-                self._sync_to_disk(targets, directories)
+                self._sync_to_disk(targets)
             finally:
                 with self._lock:
                     for segment, _ in targets:
                         self._give_back(segment)
             with self._lock:
                 self._synced_appends = covered
-                self._unsynced_directories.difference_update(directories)
 
-    def _sync_to_disk(self, targets: Sequence[tuple[Segment, int]], directories: Sequence[Path]) -> None:
+    def _sync_to_disk(self, targets: Sequence[tuple[Segment, int]]) -> None:
         certain = False
         try:
             with told_as_journal_error(f"sync {self._folder.path}"):
                 for segment, _ in targets:
                     self._files.sync(segment.open_fd)
-                for directory in directories:
-                    self._files.sync_directory(directory)
+                self._sync_names()
             certain = True
         finally:
             with self._lock:
@@ -209,6 +206,18 @@ class Journal(JournalInterface):
                         segment.synced = end
                     else:
                         segment.doubtful = segment.sealed = True
+
+    def _sync_names(self) -> None:
+        """Make the names of all segments survive a loss of power; the caller holds the sync lock."""
+        with self._lock:  # taken away first: a segment that begins meanwhile puts its directory in again
+            directories, self._unsynced_directories = self._unsynced_directories, set()
+        try:
+            for directory in directories:
+                self._files.sync_directory(directory)
+        except OSError:
+            with self._lock:
+                self._unsynced_directories |= directories
+            raise
 
     def _check_certain(self) -> None:
         if any(segment.doubtful for segment in self._segments):
@@ -306,6 +315,72 @@ class Journal(JournalInterface):
             self._settle(segment)
         return passed
 
+    # -- forgetting --------------------------------------------------------------------------
+
+    def extents(self) -> list[Extent]:
+        """How much each segment holds, oldest first."""
+        with self._lock:
+            self._check_open()
+            return [Extent(segment.name, segment.end, segment.sealed) for segment in self._segments]
+
+    def ends(self, segment: str) -> tuple[Record, Record] | None:
+        """The first and the last whole record of *segment*; ``None`` when it has none, or is gone.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        with self._lock:
+            self._check_open()
+            found = self._find(segment)
+        if found is None:
+            return None
+        with told_as_journal_error(f"read {self._folder.segment(segment)}"), self._use(found) as there:
+            return found.ends() if there else None
+
+    def forget(self, segments: Collection[str]) -> int:
+        """Unlink whole *segments* of a log for good, oldest first, and return how many bytes they held.
+
+        When it returns, they stay forgotten whatever happens, a loss of power included, and their names are never given
+        again: where the newest segment goes, the next one is begun before. Whoever is reading one of them may finish.
+
+        Args:
+            segments: Their names; those that are gone already are passed over.
+
+        Raises:
+            ValueError: One of them is still being written; `begin_afresh` ends it.
+            JournalError: This journal is no log, or one cannot be unlinked. Those before it are forgotten, and the
+                others are as they were.
+        """
+        with self._lock:
+            self._check_open()
+            doomed = self._doomed(segments)
+            if doomed and doomed[-1] is self._segments[-1]:
+                self._begin_segment()
+        if not doomed:
+            return 0
+        with self._sync_lock, told_as_journal_error(f"forget segments of {self._folder.path}"):
+            self._sync_names()  # a name above all that go must be there to stay before the first one goes
+            freed = sum(map(self._unlink, doomed))
+            self._files.sync_directory(self._folder.path)
+        return freed
+
+    def _doomed(self, names: Collection[str]) -> list[Segment]:
+        if not self._keep:
+            raise JournalError(f"{self._folder.path} is no log: its segments go when they are acknowledged")
+        doomed = [segment for segment in self._segments if segment.name in names]
+        if doomed and not doomed[-1].sealed:
+            raise ValueError(f"the segment {doomed[-1].name} is still being written; call begin_afresh first")
+        return doomed
+
+    def _unlink(self, segment: Segment) -> int:
+        with self._lock:
+            if segment.retired:
+                return 0
+            self._folder.remove(segment.name)
+            self._recent.drop(segment.name)
+            self._let_go(segment)
+            return segment.end
+
     # -- the life of a segment ---------------------------------------------------------------
 
     @contextmanager
@@ -333,9 +408,11 @@ class Journal(JournalInterface):
 
     def _settle(self, segment: Segment) -> None:
         """Unlink or close *segment* if nothing needs it any more; the caller holds the lock."""
-        if segment.users or segment.retired or not segment.sealed:
+        if segment.users or not segment.sealed:
             return
-        if not self._keep and segment.acknowledged >= segment.end:
+        if segment.retired:
+            segment.close()
+        elif not self._keep and segment.acknowledged >= segment.end:
             self._remove(segment)
         elif self._closed or (self._keep and (segment.synced >= segment.end or segment.doubtful)):
             segment.close()
@@ -345,11 +422,15 @@ class Journal(JournalInterface):
         # has its cursor at its end, and its adopter finds nothing to do.
         with suppress(OSError):
             self._folder.remove(segment.name)
-        segment.close()
+        self._let_go(segment)
+
+    def _let_go(self, segment: Segment) -> None:
+        """Own *segment* no more; a call that is using it goes on, and closes it."""
         segment.retired = True
         self._segments.remove(segment)
         self._room.own_bytes -= segment.end
         self._past_corruption = self._past_corruption.plus(segment.damage.total)
+        self._settle(segment)
 
     def begin_afresh(self) -> None:
         with self._lock:
