@@ -22,7 +22,7 @@ _PORT = click.IntRange(0, 65_535)
 @click.option("--health-port", type=_PORT, help="Answer /health/live and /health/ready here, where no HTTP is served.")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="How many processes.")
 @click.option("--reload", is_flag=True, help="Start anew when a Python file below this folder changes.")
-@click.option("--listener", type=int, hidden=True)
+@click.option("--listener", "listeners", type=int, multiple=True, hidden=True)
 @click.option("--supervised", is_flag=True, hidden=True)
 def run(
     service: str,
@@ -32,7 +32,7 @@ def run(
     health_port: int | None,
     processes: int,
     reload: bool,
-    listener: int | None,
+    listeners: tuple[int, ...],
     supervised: bool,
 ) -> None:
     """Run a process of SERVICE, written as package.module:name.
@@ -40,7 +40,7 @@ def run(
     ROLE is what it does: http, worker, scheduler, or all of them in one process. SIGTERM and Ctrl-C end it gracefully.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    from honeyhive.runtime.run import RunOptions, load_service, roles_of, run_service
+    from honeyhive.runtime.run import RunOptions, inherited, load_service, roles_of, run_service
     from honeyhive.runtime.supervisor import supervise
 
     try:
@@ -49,7 +49,7 @@ def run(
             roles=roles_of(assembly) if role == "all" else (role,),  # type: ignore[arg-type]  # one of click's choices
             host=host,
             port=port,
-            listener=listener,
+            sockets=[inherited(each) for each in listeners],
             health_port=health_port,
             supervised=supervised,
             announce=click.echo,

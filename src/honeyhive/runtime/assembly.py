@@ -19,7 +19,6 @@ from opentelemetry.trace import get_current_span
 from pydantic import BaseModel
 
 from honeyhive.exceptions import DeclarationError, DoneBeforeError
-from honeyhive.runtime.configuration import read_config
 from honeyhive.runtime.container import Container, Recipe, Recipes
 from honeyhive.runtime.declaring import (
     ControllerFacts,
@@ -121,13 +120,18 @@ class Assembly:
         return self._declared(ScheduleFacts)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[Process]:
-        """Make what lives as long as the process; on leaving it ends in reverse order."""
+    async def opened(self, does: Callable[[AnyHandler], bool] = lambda _: True) -> AsyncGenerator[Process]:
+        """Make what lives as long as the process; on leaving it ends in reverse order.
+
+        Args:
+            does: Tells what the process does: a controller that has nothing to do in it is not made.
+        """
         async with AsyncExitStack() as stack:
             container = Container(self.recipes, stack)
             interceptors = [await _opened(each, container, stack) for each in self.interceptors]
             instances = {}
-            for controller, recipe in self.controllers.items():
+            for controller in dict.fromkeys(handler.controller for handler in self.handlers if does(handler)):
+                recipe = self.controllers[controller]
                 if recipe.lifetime == "process":
                     instances[controller] = await container.make(recipe)
                 else:
@@ -207,17 +211,17 @@ class Process:
         return await _called(handler, instance, args, kwargs)
 
 
-def assemble(service: Service, environ: Mapping[str, str]) -> Assembly:
-    """Check *service* and read its configuration from *environ*.
+def assemble(service: Service, config: BaseModel | None) -> Assembly:
+    """Check *service*, which has the configuration *config*.
 
     Raises:
         DeclarationError: A declaration cannot work.
-        ConfigurationError: The environment does not make the configuration.
     """
-    config = None if service.config is None else read_config(service.config, environ, prefix=service.config_prefix)
+    if config is not None and (service.config is None or not isinstance(config, service.config)):
+        raise DeclarationError(f"the service {service.name!r} is configured by {service.config}, not by {type(config)}")
     recipes = Recipes(
         [as_provider(each) for each in service.providers],
-        {} if config is None else {Key(type(config)): config},
+        {} if config is None or service.config is None else {Key(service.config): config},
         service.config,
     )
     handlers = tuple(handler for controller in service.controllers for handler in _handlers(controller))

@@ -28,9 +28,10 @@ from honeyhive.exceptions import DeclarationError, RefusedError
 from honeyhive.runtime.assembly import AnyHandler, Assembly, Handler, Process
 from honeyhive.runtime.declaring import RouteFacts, SocketFacts
 from honeyhive.runtime.execution import Execution, HttpExecution, WebsocketExecution
+from honeyhive.runtime.providers import Key, name_of, needs_of
 from honeyhive.runtime.service import Service
 
-__all__ = ["app_of", "http_app"]
+__all__ = ["answers", "app_of", "http_app"]
 
 
 def http_app(service: Service, *, environ: Mapping[str, str] | None = None) -> FastAPI:
@@ -59,7 +60,7 @@ def app_of(process: Process) -> FastAPI:
 
 
 def _app(assembly: Assembly, running: _Running) -> FastAPI:
-    app = (assembly.service.http.app or FastAPI)()
+    app = _made_app(assembly)
     for handler in assembly.routes():
         _add_route(app, handler, running.endpoint(handler))
     for socket in assembly.sockets():
@@ -90,7 +91,7 @@ class _Running:
 
         @asynccontextmanager
         async def run(app: Any) -> AsyncGenerator[Any]:
-            async with assembly.opened() as process, inner(app) as state:
+            async with assembly.opened(answers) as process, inner(app) as state:
                 self._process = process
                 yield state
                 self._process = None
@@ -115,6 +116,20 @@ class _Running:
         endpoint.__doc__ = handler.function.__doc__
         endpoint.__signature__ = _signature(handler)  # type: ignore[attr-defined]  # what inspect.signature looks for
         return endpoint
+
+
+def answers(handler: AnyHandler) -> bool:
+    """Whether *handler* is one of a process that serves HTTP."""
+    return isinstance(handler.facts, RouteFacts | SocketFacts)
+
+
+def _made_app(assembly: Assembly) -> FastAPI:
+    factory = assembly.service.http.app or FastAPI
+    if factory is FastAPI or not (needs := needs_of(factory, config=assembly.service.config)):
+        return factory()
+    if [need.key for need in needs] != [Key(assembly.service.config)]:
+        raise DeclarationError(f"{name_of(factory)} makes the application, and may take the configuration only")
+    return factory(**{needs[0].parameter: assembly.config})
 
 
 def _add_route(app: FastAPI, handler: Handler[RouteFacts], endpoint: Callable[..., Any]) -> None:

@@ -28,13 +28,14 @@ import anyio
 import anyio.abc
 
 from honeyhive.exceptions import ConfigurationError, DeclarationError
-from honeyhive.runtime.assembly import Assembly, Process
+from honeyhive.runtime.assembly import AnyHandler, Assembly, Process
+from honeyhive.runtime.declaring import MessageFacts, RouteFacts, ScheduleFacts, SocketFacts
 from honeyhive.runtime.service import Service
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["ROLES", "Role", "RunOptions", "listen_for", "load_service", "roles_of", "run_service"]
+__all__ = ["ROLES", "Role", "RunOptions", "inherited", "listen_for", "load_service", "roles_of", "run_service"]
 
 Role: TypeAlias = Literal["http", "worker", "scheduler"]
 """What a process does for its service."""
@@ -55,19 +56,21 @@ class RunOptions:
         roles: What it does.
         host: Address to listen on; the service's own setting if ``None``.
         port: Port to listen on; the service's own setting if ``None``.
-        listener: File descriptor of a socket that listens already, shared by several processes.
+        sockets: What listens already, and stays yours; by default sockets are opened.
         health_port: Port for the health of a process that serves no HTTP; none if ``None``.
         supervised: End when standard input ends, because whoever started the process is gone.
         announce: Told, for each role that is ready, what it is and where.
+        on_ready: Called once, when all roles are at work.
     """
 
     roles: Collection[Role] = ROLES
     host: str | None = None
     port: int | None = None
-    listener: int | None = None
+    sockets: Sequence[socket.socket] = ()
     health_port: int | None = None
     supervised: bool = False
     announce: Callable[[str], None] = field(default=_logger.info)
+    on_ready: Callable[[], object] = field(default=lambda: None)
 
 
 @dataclass(slots=True)
@@ -112,6 +115,18 @@ def _is_health(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["path"] in {_LIVE, _READY}
 
 
+def inherited(descriptor: int) -> socket.socket:
+    """Return the socket that this process was started with as *descriptor*.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise ConfigurationError(f"{descriptor} is no open socket: {error.strerror}") from error
+
+
 def load_service(place: str) -> Service:
     """Return the service at *place*, ``package.module:name``; modules of the current folder are found.
 
@@ -154,25 +169,27 @@ async def run_service(assembly: Assembly, options: RunOptions) -> None:
         _require("uvicorn")
     stopping = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, stopping)
+        tasks.start_soon(_stop_on_signal, stopping, tasks.cancel_scope.cancel)
         if options.supervised:
             _stop_with_supervisor(stopping)
-        async with assembly.opened() as process:
+        async with assembly.opened(lambda handler: any(_DOES[role](handler) for role in work)) as process:
             await _run_roles(process, Health(set(work), stopping), options)
         tasks.cancel_scope.cancel()
 
 
-def listen_for(service: Service, options: RunOptions) -> AbstractContextManager[socket.socket]:
-    """Open the socket that HTTP is served on.
+def listen_for(service: Service, options: RunOptions) -> AbstractContextManager[Sequence[socket.socket]]:
+    """Open the sockets that HTTP is served on, unless there are some already.
 
     Raises:
         ConfigurationError: Nobody can listen there; the message says why.
     """
     from honeyhive.runtime.serving import listen
 
+    if options.sockets:
+        return contextlib.nullcontext(options.sockets)
     host = service.http.host if options.host is None else options.host
     port = service.http.port if options.port is None else options.port
-    return listen(host, port, options.listener)
+    return listen(host, port)
 
 
 def roles_of(assembly: Assembly) -> tuple[Role, ...]:
@@ -194,6 +211,8 @@ async def _run_role(role: Role, process: Process, health: Health, options: RunOp
     def ready(where: str = "") -> None:
         health.waiting_for.discard(role)
         options.announce(f"{process.assembly.service.name}: {role} is ready{where}")
+        if not health.waiting_for:
+            options.on_ready()
 
     try:
         await run(process, health, options, ready)
@@ -210,14 +229,15 @@ async def _serve(process: Process, health: Health, options: RunOptions, ready: R
     from honeyhive.runtime.serving import serve_app
 
     service = process.assembly.service
-    with listen_for(service, options) as listener:
-        at = listener.getsockname()
+    with listen_for(service, options) as listeners:
+        at = listeners[0].getsockname()
         await serve_app(
             health.answering_first(app_of(process)),
-            listener,
+            listeners,
             health.stopping,
             drain_s=service.http.drain_s,
             started=lambda: ready(f" at http://{at[0]}:{at[1]}"),
+            options=service.http.uvicorn,
         )
 
 
@@ -238,8 +258,8 @@ async def _keep_time(process: Process, health: Health, _: RunOptions, ready: Rea
 async def _serve_health(health: Health, options: RunOptions, *, task_status: anyio.abc.TaskStatus[None]) -> None:
     from honeyhive.runtime.serving import listen, serve_app
 
-    with listen(options.host or "127.0.0.1", options.health_port or 0) as listener:
-        await serve_app(health, listener, health.stopping, drain_s=0, started=task_status.started)
+    with listen(options.host or "127.0.0.1", options.health_port or 0) as listeners:
+        await serve_app(health, listeners, health.stopping, drain_s=0, started=task_status.started)
 
 
 _ROLES: Final[Mapping[Role, tuple[Callable[[Assembly], Any], Callable[..., Awaitable[None]]]]] = {
@@ -249,18 +269,32 @@ _ROLES: Final[Mapping[Role, tuple[Callable[[Assembly], Any], Callable[..., Await
 }
 
 
+_DOES: Final[Mapping[Role, Callable[[AnyHandler], bool]]] = {
+    "http": lambda handler: isinstance(handler.facts, RouteFacts | SocketFacts),
+    "worker": lambda handler: isinstance(handler.facts, MessageFacts) or _is_dispatched(handler),
+    "scheduler": lambda handler: isinstance(handler.facts, ScheduleFacts),
+}
+
+
 def _require(library: str) -> None:
     if importlib.util.find_spec(library) is None:
         raise ConfigurationError(f"{library} is missing. Run: pip install 'honeyhive[http]'")
 
 
 def _dispatches(assembly: Assembly) -> bool:
-    return any(schedule.facts.dispatch for schedule in assembly.schedules())
+    return any(map(_is_dispatched, assembly.schedules()))
 
 
-async def _stop_on_signal(stopping: anyio.Event) -> None:
+def _is_dispatched(handler: AnyHandler) -> bool:
+    return isinstance(handler.facts, ScheduleFacts) and handler.facts.dispatch
+
+
+async def _stop_on_signal(stopping: anyio.Event, give_up: Callable[[], None]) -> None:
+    """Set *stopping* at the first signal; at a second Ctrl-C *give_up* what is still under way."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
+        async for number in signals:
+            if stopping.is_set() and number == signal.SIGINT:
+                give_up()
             stopping.set()
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from honeyhive.runtime.configuration import read_config
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -22,16 +24,19 @@ class HttpSettings:
     """What concerns the HTTP runtime alone.
 
     Attributes:
-        app: Makes the FastAPI application that the routes are added to; ``FastAPI`` itself by default.
+        app: Makes the FastAPI application that the routes are added to; ``FastAPI`` itself by default. It may take the
+            service's configuration.
         host: Address to listen on.
         port: Port to listen on; 0 for any free one.
         drain_s: How long a process that is told to stop waits for requests to end, in seconds.
+        uvicorn: Further options of ``uvicorn.Config``, such as ``backlog`` or ``ws_max_size``.
     """
 
-    app: Callable[[], FastAPI] | None = None
+    app: Callable[..., FastAPI] | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     drain_s: float = 10.0
+    uvicorn: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +103,12 @@ class Service:
         for name in ("providers", "controllers", "interceptors"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
-    def build(self, environ: Mapping[str, str] | None = None) -> Assembly:
+    def build(self, environ: Mapping[str, str] | None = None, *, config: BaseModel | None = None) -> Assembly:
         """Read the configuration and check all declarations; opens nothing yet.
 
         Args:
             environ: Where the configuration is read; the process's environment by default.
+            config: The configuration, for programs that have it already; then nothing is read.
 
         Raises:
             DeclarationError: A declaration cannot work; the message names class and parameter.
@@ -110,4 +116,6 @@ class Service:
         """
         from honeyhive.runtime.assembly import assemble
 
-        return assemble(self, os.environ if environ is None else environ)
+        if config is None and self.config is not None:
+            config = read_config(self.config, os.environ if environ is None else environ, prefix=self.config_prefix)
+        return assemble(self, config)

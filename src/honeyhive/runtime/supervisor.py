@@ -141,7 +141,7 @@ def supervise(assembly: Assembly, place: str, role: str, options: RunOptions, *,
         assembly: The service.
         place: Where it is, ``package.module:name``.
         role: What each of them does, as on the command line.
-        options: How each of them runs. Where one serves HTTP, all share one listening socket.
+        options: How each of them runs. Where one serves HTTP, all share the listening sockets.
         count: How many.
         reload: Start them anew when a Python file below the current folder changes.
 
@@ -156,9 +156,9 @@ def supervise(assembly: Assembly, place: str, role: str, options: RunOptions, *,
     with contextlib.ExitStack() as stack:
         inherit = []
         if "http" in options.roles:
-            listener = stack.enter_context(listen_for(assembly.service, options))
-            inherit.append(listener.fileno())
-            command += ["--listener", str(listener.fileno())]
+            for listener in stack.enter_context(listen_for(assembly.service, options)):
+                inherit.append(listener.fileno())
+                command += ["--listener", str(listener.fileno())]
         changed = partial(_newest_change, Path.cwd()) if reload else _never
         return Supervisor(command, count, inherit=inherit, changed=changed).run()
 
