@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import click
@@ -24,7 +25,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--data", type=_FOLDER, help="Where everything is kept. [default: $XDG_DATA_HOME/honeyhive]")
 @click.option("--token-file", type=_FILE, help="File (mode 0600) with a token of your own, 32 characters or more.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="A further name the backend is called by.")
-@click.option("--allow-anonymous-ingest", is_flag=True, help="Take spans and events without the token.")
+@click.option("--allow-anonymous-ingest", "anonymous", is_flag=True, help="Take spans and events without the token.")
 @click.option("--rebuild", is_flag=True, help="Make the index anew from the journal.")
 def serve(
     host: str,
@@ -32,7 +33,7 @@ def serve(
     data: Path | None,
     token_file: Path | None,
     hosts: tuple[str, ...],
-    allow_anonymous_ingest: bool,
+    anonymous: bool,
     rebuild: bool,
 ) -> None:
     """Run the backend on this machine until Ctrl-C.
@@ -40,20 +41,16 @@ def serve(
     It takes spans and events in, keeps them, and shows them in a browser. Programs on this machine find it by themselves.
     """
     try:
-        from honeyhive.server import ServeOptions, data_home, run_server
+        from honeyhive.runtime.configuration import read_config
+        from honeyhive.server.config import PREFIX, LocalConfig
+        from honeyhive.server.serve import run_server
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error.name} is missing. Run: pip install 'honeyhive[server]'") from error
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    options = ServeOptions(
-        host=host,
-        port=port,
-        data=data or data_home(),
-        token_file=token_file,
-        hosts=hosts,
-        anonymous_ingest=allow_anonymous_ingest,
-        rebuild=rebuild,
-    )
+    given = {"data": data, "token_file": token_file, "hosts": hosts, "anonymous_ingest": anonymous, "rebuild": rebuild}
     try:
-        run_server(options, announce=click.echo)
+        config = read_config(LocalConfig, os.environ, prefix=PREFIX)
+        config = config.model_copy(update={name: value for name, value in given.items() if value})
+        run_server(config, host=host, port=port, announce=click.echo)
     except HoneyHiveError as error:
         raise click.ClickException(str(error)) from error

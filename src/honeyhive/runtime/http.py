@@ -28,7 +28,7 @@ from honeyhive.exceptions import DeclarationError, RefusedError
 from honeyhive.runtime.assembly import AnyHandler, Assembly, Handler, Process
 from honeyhive.runtime.declaring import RouteFacts, SocketFacts
 from honeyhive.runtime.execution import Execution, HttpExecution, WebsocketExecution
-from honeyhive.runtime.providers import Key, name_of, needs_of
+from honeyhive.runtime.providers import name_of, needs_of
 from honeyhive.runtime.service import Service
 
 __all__ = ["answers", "app_of", "http_app"]
@@ -124,12 +124,19 @@ def answers(handler: AnyHandler) -> bool:
 
 
 def _made_app(assembly: Assembly) -> FastAPI:
-    factory = assembly.service.http.app or FastAPI
-    if factory is FastAPI or not (needs := needs_of(factory, config=assembly.service.config)):
+    factory = assembly.service.http.app
+    if factory is None or factory is FastAPI:
+        return FastAPI()
+    needs = needs_of(factory, config=assembly.service.config)
+    if not needs:
         return factory()
-    if [need.key for need in needs] != [Key(assembly.service.config)]:
+    if len(needs) > 1 or not _is(assembly.config, needs[0].key.type):
         raise DeclarationError(f"{name_of(factory)} makes the application, and may take the configuration only")
     return factory(**{needs[0].parameter: assembly.config})
+
+
+def _is(value: object, kind: Any) -> bool:
+    return isinstance(kind, type) and isinstance(value, kind)
 
 
 def _add_route(app: FastAPI, handler: Handler[RouteFacts], endpoint: Callable[..., Any]) -> None:

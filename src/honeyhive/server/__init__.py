@@ -2,9 +2,11 @@
 
 ::
 
-    serve        one server process: sockets, discovery file, start and stop
+    service      all of it as a service of the runtime     config     what it can be told
+    serve        the backend of this machine: sockets, discovery file
     home         where the data is
-    app          the web application, put together
+    storage      the log and the read model, together
+    app          the web application beneath the routes
     security     token, Host, Origin; the headers of every answer
     connections  how many, and how long they may take
     body         reading a request body within bounds
@@ -12,7 +14,8 @@
     logs         OTLP logs as rows                  reports   what programs have lost
     ingest       the routes that take data in       adoption  what was recorded while no backend ran
     log          the journal: accepted means on the disk
-    projector    from the journal to the read model           history   as it was; the read model made anew
+    projecting   told that the log has grown
+    projector    from the log to the read model               history   as it was; the read model made anew
     records      spans and events as rows           figures   tokens, model, cost of an event
     store        the read model in SQLite           tree      spans as a tree
     queries      what readers ask                   filters   what they may ask for
@@ -26,13 +29,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from honeyhive.server.config import LocalConfig
     from honeyhive.server.home import data_home
     from honeyhive.server.queries import Queries
-    from honeyhive.server.serve import ServeOptions, run_server
+    from honeyhive.server.serve import run_server
+    from honeyhive.server.service import local
 
-__all__ = ["Queries", "ServeOptions", "data_home", "run_server"]
+__all__ = ["LocalConfig", "Queries", "data_home", "local", "run_server"]
 
-_HOMES = {"Queries": "queries", "ServeOptions": "serve", "data_home": "home", "run_server": "serve"}
+_HOMES = {
+    "LocalConfig": "config",
+    "Queries": "queries",
+    "data_home": "home",
+    "local": "service",
+    "run_server": "serve",
+}
 
 
 def __getattr__(name: str) -> object:

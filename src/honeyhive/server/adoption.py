@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Final
+
+from anyio import to_thread
 
 from honeyhive.exceptions import JournalError
 from honeyhive.journal import AdoptedSegment, Record, adopt
 from honeyhive.models.wire import RecordKind
+from honeyhive.runtime.declaring import every
 from honeyhive.server import jsontext, otlp
 from honeyhive.server.events import Intake
 from honeyhive.server.limits import Limits, Refusal
-from honeyhive.server.log import IngestLog
 from honeyhive.server.logs import logs_from_protobuf
+from honeyhive.server.storage import Log
 
-__all__ = ["Adopter"]
-
-_INTERVAL_S: Final = 1.0
+__all__ = ["Adopter", "Adoption"]
 
 _logger = logging.getLogger("honeyhive.server")
 
 
 class Adopter:
-    """Looks for orphaned segments now and every second, in a thread of its own.
+    """Takes orphaned segments in; for one thread at a time.
 
     Args:
         spool: The folder of the local destination.
@@ -37,55 +39,31 @@ class Adopter:
         limits: The bounds of one record.
     """
 
-    def __init__(self, spool: Path, *, log: IngestLog, intake: Intake, limits: Limits) -> None:
+    def __init__(self, spool: Path, *, log: Log, intake: Intake, limits: Limits) -> None:
         self._spool = spool
         self._log = log
         self._intake = intake
         self._limits = limits
-        self._stop = threading.Event()
         self._complaints: set[str] = set()
-        self._thread = threading.Thread(target=self._run, name="honeyhive-adopter", daemon=True)
 
-    def start(self) -> None:
-        """Start looking."""
-        self._thread.start()
+    def adopt(self) -> Generator[int, None, None]:
+        """Take in what is orphaned now, record by record, and yield how many spans and calls each has brought.
 
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """Stop after the record in hand; the rest stays for the next server."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-
-    def adopt_once(self) -> int:
-        """Take in all that is orphaned now.
-
-        Returns:
-            How many spans and calls were taken in.
-
-        Raises:
-            JournalError: The spool cannot be read.
-            Refusal: The log takes nothing at the moment; what is not taken stays in the spool.
+        What is not taken in when the iterator is closed, or when the log takes nothing, stays in the spool.
         """
-        return sum(self._take(segment) for segment in adopt(self._spool))
+        try:
+            with closing(adopt(self._spool)) as segments:
+                for segment in segments:
+                    yield from self._take(segment)
+        except (JournalError, Refusal) as error:
+            self._complain(error)
 
-    def _run(self) -> None:
-        while True:
-            try:
-                self.adopt_once()
-            except (JournalError, Refusal) as error:
-                self._complain(error)
-            if self._stop.wait(_INTERVAL_S):
-                return
-
-    def _take(self, segment: AdoptedSegment) -> int:
-        taken = 0
+    def _take(self, segment: AdoptedSegment) -> Iterator[int]:
         while records := segment.read():
             for record in records:
-                if self._stop.is_set():
-                    return taken
-                taken += self._take_record(record)
+                taken = self._take_record(record)
                 segment.acknowledge(record.position)
-        return taken
+                yield taken
 
     def _take_record(self, record: Record) -> int:
         """Check *record* as if it had come over HTTP; what can never be accepted is said once and passed over."""
@@ -112,6 +90,30 @@ class Adopter:
         if str(error) not in self._complaints and len(self._complaints) < 100:
             self._complaints.add(str(error))
             _logger.warning("The spool of programs that ended could not be taken in whole: %s", error)
+
+
+class Adoption:
+    """Has the spool of this machine looked at every second.
+
+    Args:
+        adopter: Takes in what is there.
+    """
+
+    def __init__(self, adopter: Adopter) -> None:
+        self._adopter = adopter
+        self._at_work = threading.Lock()
+
+    @every("* * * * * *", missed="skip")
+    async def adopt(self) -> None:
+        """Take in what programs have left; a process that ends does so after the record in hand."""
+        if not self._at_work.acquire(blocking=False):
+            return
+        try:
+            with closing(self._adopter.adopt()) as steps:
+                while await to_thread.run_sync(next, steps, None) is not None:
+                    pass
+        finally:
+            self._at_work.release()
 
 
 def _call(payload: bytes) -> tuple[str, str, object]:

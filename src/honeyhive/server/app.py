@@ -1,41 +1,63 @@
-"""The web application: its routes, the gate before them, and how refusals and our own faults are answered."""
+"""The web application beneath the backend's routes: the gate before them, and how refusals and our own faults are answered."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from typing import Final
 
-from starlette.applications import Starlette
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from honeyhive.server.ingest import LOG_PATHS, OTLP_PATHS, REST_CALLS, retry_headers
+from honeyhive.runtime.declaring import RouteFacts, facts_of
+from honeyhive.server.config import AccessConfig
+from honeyhive.server.ingest import Ingest, retry_headers
 from honeyhive.server.limits import Refusal
 from honeyhive.server.pages import is_public, unauthorised
-from honeyhive.server.security import Access, Gate
+from honeyhive.server.security import Access, Gate, access_of
 
-__all__ = ["create_app"]
+__all__ = ["gated_app", "web_app"]
+
+_INGEST: Final = frozenset(facts.path for _, facts in facts_of(Ingest) if isinstance(facts, RouteFacts))
 
 _logger = logging.getLogger("honeyhive.server")
 
 
-def create_app(routes: Sequence[BaseRoute], access: Access) -> ASGIApp:
-    """Return the application with *routes* behind the gate that *access* opens."""
-    app = Starlette(
-        routes=list(routes),
+def web_app(config: AccessConfig) -> FastAPI:
+    """Return an application without routes, behind the gate that *config* opens.
+
+    Raises:
+        ConfigurationError: The token cannot be read.
+    """
+    return gated_app(access_of(config))
+
+
+def gated_app(access: Access) -> FastAPI:
+    """Return an application without routes, behind the gate that *access* opens."""
+    app = _GatedApp(
+        openapi_url=None,
         exception_handlers={Refusal: _refused, HTTPException: _no_route, Exception: _failed},
     )
+    app.access = access
     app.router.redirect_slashes = False
-    return Gate(
-        app,
-        access=access,
-        public=is_public,
-        ingest=frozenset({*OTLP_PATHS, *LOG_PATHS, *REST_CALLS}),
-        unauthorised=unauthorised,
-    )
+    return app
+
+
+class _GatedApp(FastAPI):
+    """FastAPI behind a gate; as a middleware the gate would stand behind the one that answers 500."""
+
+    access: Access
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Gate(
+            super().build_middleware_stack(),
+            access=self.access,
+            public=is_public,
+            ingest=_INGEST,
+            unauthorised=unauthorised,
+        )
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -23,32 +23,21 @@ from typing import Final
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from honeyhive.exceptions import ProjectionStoppedError
 from honeyhive.journal import Position
 from honeyhive.models.wire import RecordKind
+from honeyhive.runtime.declaring import post, put
 from honeyhive.server import jsontext, otlp
 from honeyhive.server.body import inflated, media_type_of, read_body
 from honeyhive.server.events import Intake, Submission
 from honeyhive.server.limits import Limits, Refusal
-from honeyhive.server.log import IngestLog
 from honeyhive.server.logs import accepted_logs, logs_from_protobuf
-from honeyhive.server.projector import IngestProjector
 from honeyhive.server.reports import CLIENT_REPORTS
+from honeyhive.server.storage import Progress, Storage
 
-__all__ = ["LOG_PATHS", "OTLP_PATHS", "REST_CALLS", "Ingest"]
+__all__ = ["Ingest", "retry_headers", "until_readable"]
 
-OTLP_PATHS: Final = ("/v1/traces", "/opentelemetry/v1/traces")
-LOG_PATHS: Final = ("/v1/logs", "/opentelemetry/v1/logs")
-REST_CALLS: Final = {
-    "/session/start": ("POST",),
-    "/events": ("POST", "PUT"),
-    "/v1/events": ("POST", "PUT"),
-    "/events/batch": ("POST",),
-    "/v1/events/batch": ("POST",),
-    CLIENT_REPORTS: ("POST",),
-}
 _READERS: Final = {otlp.PROTOBUF: otlp.from_protobuf, otlp.JSON: otlp.from_json}
 
 
@@ -66,26 +55,19 @@ class Ingest:
     """Takes requests in: check, append, answer.
 
     Args:
-        log: Where accepted requests go.
-        projector: Asked how far readers can see, for ``?wait=1`` and back-pressure.
+        storage: Where accepted requests go, and how far readers can see.
         intake: Checks REST calls.
         limits: The bounds of one request.
     """
 
-    def __init__(self, *, log: IngestLog, projector: IngestProjector, intake: Intake, limits: Limits) -> None:
-        self._log = log
-        self._projector = projector
+    def __init__(self, storage: Storage, intake: Intake, limits: Limits) -> None:
+        self._log = storage.log
+        self._progress = storage.progress
         self._intake = intake
         self._limits = limits
 
-    def routes(self) -> list[Route]:
-        """Return the routes of this module."""
-        return [
-            *(Route(path, self.take_traces, methods=["POST"]) for path in OTLP_PATHS),
-            *(Route(path, self.take_logs, methods=["POST"]) for path in LOG_PATHS),
-            *(Route(path, self.take_call, methods=list(methods)) for path, methods in REST_CALLS.items()),
-        ]
-
+    @post("/v1/traces")
+    @post("/opentelemetry/v1/traces")
     async def take_traces(self, request: Request) -> Response:
         """Take an OTLP trace request."""
         media_type = media_type_of(request)
@@ -97,6 +79,8 @@ class Ingest:
         except Refusal as refusal:
             return _otlp_refusal(refusal, media_type)
 
+    @post("/v1/logs")
+    @post("/opentelemetry/v1/logs")
     async def take_logs(self, request: Request) -> Response:
         """Take an OTLP logs request."""
         if media_type_of(request) != otlp.PROTOBUF:
@@ -107,6 +91,14 @@ class Ingest:
         except Refusal as refusal:
             return _otlp_refusal(refusal, otlp.PROTOBUF)
 
+    @post("/session/start")
+    @post("/events")
+    @put("/events")
+    @post("/v1/events")
+    @put("/v1/events")
+    @post("/events/batch")
+    @post("/v1/events/batch")
+    @post(CLIENT_REPORTS)
     async def take_call(self, request: Request) -> Response:
         """Take a REST call that creates or updates sessions and events."""
         if media_type_of(request) != otlp.JSON:
@@ -139,11 +131,11 @@ class Ingest:
 
     async def _store(self, request: Request, draft: Callable[[], Draft]) -> Response:
         """Check and append in a worker thread, so that a big body delays nobody else's answer."""
-        if self._projector.backlog > self._limits.lag_records:
+        if self._progress.backlog > self._limits.lag_records:
             raise Refusal(429, "The backend is behind; come back in a moment.", retry_after_s=1)
         response, position = await to_thread.run_sync(self._append, draft)
         if request.query_params.get("wait") == "1" and position is not None:
-            await until_readable(self._projector, position, self._limits)
+            await until_readable(self._progress, position, self._limits)
         return response
 
     def _append(self, draft: Callable[[], Draft]) -> tuple[Response, Position | None]:
@@ -154,7 +146,7 @@ class Ingest:
         return checked.reply(), position
 
 
-async def until_readable(projector: IngestProjector, position: Position | None, limits: Limits) -> None:
+async def until_readable(progress: Progress, position: Position | None, limits: Limits) -> None:
     """Wait until everything up to *position* can be read.
 
     Raises:
@@ -162,7 +154,7 @@ async def until_readable(projector: IngestProjector, position: Position | None, 
     """
     try:
         async with asyncio.timeout(limits.wait_s):
-            await asyncio.wrap_future(projector.reached(position))
+            await progress.reached(position)
     except (TimeoutError, ProjectionStoppedError):
         raise Refusal(503, "Stored, but not readable yet.", retry_after_s=1) from None
 

@@ -26,96 +26,110 @@ from typing import TypeVar
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from honeyhive.runtime.declaring import get, post
 from honeyhive.server import jsontext
 from honeyhive.server.body import read_body
 from honeyhive.server.filters import event_filters
 from honeyhive.server.ingest import until_readable
 from honeyhive.server.limits import Limits, Refusal
-from honeyhive.server.log import IngestLog
-from honeyhive.server.projector import IngestProjector
 from honeyhive.server.queries import MAX_LIMIT, Cursor, Listing, Queries, nested_session
 from honeyhive.server.reports import CLIENT_REPORTS
+from honeyhive.server.storage import Storage
 
-__all__ = ["Reading", "found", "listing_of"]
+__all__ = ["Asking", "Reading", "found", "listing_of"]
 
 T = TypeVar("T")
+
+
+class Asking:
+    """Runs queries for requests.
+
+    Args:
+        storage: What is asked.
+        limits: The bounds of one request.
+    """
+
+    def __init__(self, storage: Storage, limits: Limits) -> None:
+        self.queries = storage.queries
+        self._log = storage.log
+        self._progress = storage.progress
+        self._limits = limits
+
+    async def ask(self, request: Request, query: Callable[[Queries], T]) -> T:
+        """Run *query* in a worker thread, after what the request wants to wait for.
+
+        Raises:
+            Refusal: 503 when the query takes too long or there is no index yet.
+        """
+        if request.query_params.get("wait") == "1":
+            await until_readable(self._progress, self._log.last, self._limits)
+        return await to_thread.run_sync(_answered, query, self.queries)
 
 
 class Reading:
     """Answers queries.
 
     Args:
-        queries: Asked in worker threads.
-        log: Says what has been accepted, for ``?wait=1``.
-        projector: Says how far readers can see.
+        asking: Runs them.
         limits: The bounds of one request.
     """
 
-    def __init__(self, *, queries: Queries, log: IngestLog, projector: IngestProjector, limits: Limits) -> None:
-        self._queries = queries
-        self._log = log
-        self._projector = projector
+    def __init__(self, asking: Asking, limits: Limits) -> None:
+        self._ask = asking.ask
         self._limits = limits
 
-    def routes(self) -> list[Route]:
-        """Return the routes of this module."""
-        return [
-            Route("/v1/traces", self.list_traces, methods=["GET"]),
-            Route("/v1/traces/{trace_id}", self.show_trace, methods=["GET"]),
-            Route("/v1/traces/{trace_id}/spans/{span_id}", self.show_span, methods=["GET"]),
-            Route("/v1/traces/{trace_id}/logs", self.list_logs, methods=["GET"]),
-            Route(CLIENT_REPORTS, self.list_client_reports, methods=["GET"]),
-            Route("/v1/sessions", self.list_sessions, methods=["GET"]),
-            Route("/v1/sessions/{session_id}", self.show_session, methods=["GET"]),
-            Route("/v1/events/export", self.export_events, methods=["POST"]),
-            Route("/v1/events/{event_id}", self.show_event, methods=["GET"]),
-            Route("/healthz", health, methods=["GET"]),
-        ]
-
+    @get("/v1/traces")
     async def list_traces(self, request: Request) -> Response:
         """List traces, newest first."""
         listing = listing_of(request)
-        page = await self.ask(request, lambda: self._queries.traces(listing))
+        page = await self._ask(request, lambda queries: queries.traces(listing))
         return _json({"traces": page.items, "next_cursor": page.next_cursor})
 
+    @get("/v1/sessions")
     async def list_sessions(self, request: Request) -> Response:
         """List sessions, newest first."""
         listing = listing_of(request)
-        page = await self.ask(request, lambda: self._queries.sessions(listing))
+        page = await self._ask(request, lambda queries: queries.sessions(listing))
         return _json({"sessions": page.items, "next_cursor": page.next_cursor})
 
+    @get("/v1/traces/{trace_id}")
     async def show_trace(self, request: Request) -> Response:
         """Show one trace."""
         trace_id = request.path_params["trace_id"].lower()
-        return _json(found(await self.ask(request, lambda: self._queries.trace(trace_id)), "trace"))
+        return _json(found(await self._ask(request, lambda queries: queries.trace(trace_id)), "trace"))
 
+    @get("/v1/traces/{trace_id}/spans/{span_id}")
     async def show_span(self, request: Request) -> Response:
         """Show one span."""
         ids = request.path_params["trace_id"].lower(), request.path_params["span_id"].lower()
-        return _json(found(await self.ask(request, lambda: self._queries.span(*ids)), "span"))
+        return _json(found(await self._ask(request, lambda queries: queries.span(*ids)), "span"))
 
+    @get("/v1/traces/{trace_id}/logs")
     async def list_logs(self, request: Request) -> Response:
         """List the log records of one trace, oldest first."""
         trace_id = request.path_params["trace_id"].lower()
-        return _json({"logs": await self.ask(request, lambda: self._queries.logs(trace_id))})
+        return _json({"logs": await self._ask(request, lambda queries: queries.logs(trace_id))})
 
+    @get(CLIENT_REPORTS)
     async def list_client_reports(self, request: Request) -> Response:
         """List what programs said they have lost, newest first."""
-        return _json({"client_reports": await self.ask(request, self._queries.client_reports)})
+        return _json({"client_reports": await self._ask(request, lambda queries: queries.client_reports())})
 
+    @get("/v1/sessions/{session_id}")
     async def show_session(self, request: Request) -> Response:
         """Show one session, its events nested."""
         session_id = request.path_params["session_id"]
-        session = found(await self.ask(request, lambda: self._queries.session(session_id)), "session")
+        session = found(await self._ask(request, lambda queries: queries.session(session_id)), "session")
         return _json(await to_thread.run_sync(nested_session, session))
 
+    @get("/v1/events/{event_id}")
     async def show_event(self, request: Request) -> Response:
         """Show one event."""
         event_id = request.path_params["event_id"]
-        return _json(found(await self.ask(request, lambda: self._queries.event(event_id)), "event"))
+        return _json(found(await self._ask(request, lambda queries: queries.event(event_id)), "event"))
 
+    @post("/v1/events/export")
     async def export_events(self, request: Request) -> Response:
         """Give out the events that pass some filters, a page at a time."""
         body, _ = await read_body(request, self._limits)
@@ -123,23 +137,13 @@ class Reading:
             filters = event_filters(jsontext.loads(body))
         except ValueError:
             raise Refusal(400, "The body is not JSON.") from None
-        events, total = await self.ask(request, lambda: self._queries.events(filters))
+        events, total = await self._ask(request, lambda queries: queries.events(filters))
         return _json({"events": events, "totalEvents": total})
 
-    async def ask(self, request: Request, query: Callable[[], T]) -> T:
-        """Run *query* in a worker thread, after what the request wants to wait for.
-
-        Raises:
-            Refusal: 503 when the query takes too long or there is no index yet.
-        """
-        if request.query_params.get("wait") == "1":
-            await until_readable(self._projector, self._log.last, self._limits)
-        return await to_thread.run_sync(_answered, query)
-
-
-async def health(_: Request) -> Response:
-    """Say that the server is up."""
-    return _json({"status": "ok"})
+    @get("/healthz")
+    async def health(self) -> Response:
+        """Say that the server is up."""
+        return _json({"status": "ok"})
 
 
 def listing_of(request: Request) -> Listing:
@@ -168,9 +172,9 @@ def found(value: T | None, noun: str) -> T:
     return value
 
 
-def _answered(query: Callable[[], T]) -> T:
+def _answered(query: Callable[[Queries], T], queries: Queries) -> T:
     try:
-        return query()
+        return query(queries)
     except FileNotFoundError:
         raise Refusal(503, "The index is being built.", retry_after_s=1) from None
     except sqlite3.Error as error:

@@ -26,10 +26,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from honeyhive.exceptions import ConfigurationError
-from honeyhive.models.wire import BACKEND_HEADER, BACKEND_HEADER_VALUE
+from honeyhive.models.wire import BACKEND_HEADER, BACKEND_HEADER_VALUE, state_home
+from honeyhive.server.config import AccessConfig
 from honeyhive.utils import wording
 
-__all__ = ["Access", "Gate", "TokenRefusals", "load_token", "read_token"]
+__all__ = ["Access", "Gate", "TokenRefusals", "access_of", "load_token", "own_token_file", "read_token"]
 
 OWN_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 CSRF_HEADER: Final = "x-honeyhive-csrf"
@@ -87,6 +88,21 @@ class Access:
         return hmac.new(self.token.encode(), f"honeyhive {purpose}".encode(), hashlib.sha256).hexdigest()
 
 
+def access_of(config: AccessConfig) -> Access:
+    """Return what *config* opens the backend with; without a token file of its own, that of the state directory.
+
+    Raises:
+        ConfigurationError: The token cannot be read.
+    """
+    token = load_token(own_token_file()) if config.token_file is None else read_token(config.token_file)
+    return Access(token, allowed_hosts(config.hosts), config.anonymous_ingest)
+
+
+def own_token_file() -> Path:
+    """Return where the token of this user's backend is."""
+    return state_home() / "server.token"
+
+
 class TokenRefusals:
     """Logs the first of a run of refused tokens, not each."""
 
@@ -128,19 +144,26 @@ class Gate:
         self._refusals = TokenRefusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope, Headers(scope=scope))
-        await (refusal or self._app)(scope, receive, _dressed(send, scope["path"]))
+        if scope["type"] == "http":
+            await (refusal or self._app)(scope, receive, _dressed(send, scope["path"]))
+        elif refusal is None:
+            await self._app(scope, receive, send)
+        else:
+            # Before the handshake is answered this is a 403.
+            await send({"type": "websocket.close", "code": 1008})
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         if not self._is_host_allowed(headers.getlist("host")):
             return _plain(403, "This Host is not allowed.")
-        changes = scope["method"] not in _SAFE_METHODS
-        if changes and not self._is_same_site(headers):
+        is_socket = scope["type"] == "websocket"
+        changes = not is_socket and scope["method"] not in _SAFE_METHODS
+        if (changes or is_socket) and not self._is_same_site(headers):
             return _plain(403, "Requests from other sites are refused.")
-        if self._public(scope["path"]) or self._may_stay_anonymous(scope):
+        if not is_socket and (self._public(scope["path"]) or self._may_stay_anonymous(scope)):
             return None
         if self._has_token(headers) or self._has_cookie(headers, scope, changes=changes):
             return None

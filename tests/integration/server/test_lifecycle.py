@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from honeyhive.models.wire import ServerFile, server_file_path
-from honeyhive.server.serve import listen
 
 SERVE = [sys.executable, "-m", "honeyhive.cli", "serve"]
 
@@ -100,11 +99,3 @@ def test_a_data_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
 def test_the_journal_is_for_its_owner_only(server: Any) -> None:
     assert (server.data / "journal").stat().st_mode & 0o077 == 0
     assert (server.data / "index.sqlite").stat().st_mode & 0o077 == 0
-
-
-def test_answers_do_not_wait_for_acknowledgements() -> None:
-    [listener, *more] = listen("127.0.0.1", 0)
-
-    assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before it sets TCP_NODELAY
-    for opened in (listener, *more):
-        opened.close()

@@ -53,8 +53,8 @@ def test_the_spool_of_a_dead_program_is_taken_in_once(
         dead.append(RecordKind.SPANS, payload)
         dead.append(RecordKind.REST, jsontext.dumps(call))
 
-    assert adopter.adopt_once() == 2
-    assert adopter.adopt_once() == 0
+    assert sum(adopter.adopt()) == 2
+    assert sum(adopter.adopt()) == 0
 
     assert [record.kind for record in LogSource(log).read(None)] == [RecordKind.SPANS, RecordKind.REST]
     assert list(spool.glob("*.seg")) == []
@@ -66,7 +66,21 @@ def test_the_spool_of_a_living_program_is_left_alone(
     with Journal(spool, prefix="alive") as alive:
         alive.append(RecordKind.SPANS, request_with(make_span()).SerializeToString())
 
-        assert adopter.adopt_once() == 0
+        assert sum(adopter.adopt()) == 0
+
+
+def test_what_is_left_off_in_the_middle_stays_for_the_next_time(
+    adopter: Adopter, spool: Path, request_with: Callable[..., Any], make_span: Callable[..., Span]
+) -> None:
+    with Journal(spool, prefix="dead") as dead:
+        for number in range(1, 4):
+            dead.append(RecordKind.SPANS, request_with(make_span(number)).SerializeToString())
+
+    begun = adopter.adopt()
+    next(begun)
+    begun.close()
+
+    assert sum(adopter.adopt()) == 2
 
 
 def test_what_is_malformed_is_passed_over_and_said(
@@ -78,7 +92,7 @@ def test_what_is_malformed_is_passed_over_and_said(
         dead.append(RecordKind.LOGS, b"\xff")
         dead.append(99, b"")
 
-    assert adopter.adopt_once() == 0
+    assert sum(adopter.adopt()) == 0
 
     assert log.read() == []
     assert len(caplog.records) == 4

@@ -9,11 +9,12 @@ import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from honeyhive.exceptions import ConfigurationError
-from honeyhive.server.app import create_app
-from honeyhive.server.security import Access, allowed_hosts, load_token, read_token
+from honeyhive.server.app import gated_app
+from honeyhive.server.pages import is_public, unauthorised
+from honeyhive.server.security import Access, Gate, allowed_hosts, load_token, read_token
 
 TOKEN = "t" * 43
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -38,12 +39,10 @@ def ask() -> Ask:
     async def send(
         method: str = "GET", path: str = "/data", access: Access | None = None, **headers: str
     ) -> httpx.Response:
-        routes = [
-            Route("/data", _answer, methods=["GET", "POST"]),
-            Route("/v1/traces", _answer, methods=["GET", "POST"]),
-            Route("/broken", _break),
-        ]
-        app = create_app(routes, access or Access(TOKEN))
+        app = gated_app(access or Access(TOKEN))
+        app.add_route("/data", _answer, methods=["GET", "POST"])
+        app.add_route("/v1/traces", _answer, methods=["GET", "POST"])
+        app.add_route("/broken", _break)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:4580") as client:
             return await client.request(
@@ -80,7 +79,8 @@ async def test_anything_but_the_token_gets_one_and_the_same_answer(ask: Ask, val
 
 
 async def test_two_authorizations_open_nothing() -> None:
-    app = create_app([Route("/data", _answer)], Access(TOKEN))
+    app = gated_app(Access(TOKEN))
+    app.add_route("/data", _answer)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         pair = ("Authorization", f"Bearer {TOKEN}")
@@ -219,3 +219,47 @@ async def test_a_token_file_that_is_no_secret_is_refused_with_the_fix(tmp_path: 
 
     with pytest.raises(ConfigurationError, match=r"server\.token"):
         read_token(path)
+
+
+@pytest.mark.parametrize(
+    "headers, opens",
+    [
+        ({"Authorization": f"Bearer {TOKEN}"}, True),
+        ({"Cookie": f"honeyhive_80={Access(TOKEN).cookie_value}", "Origin": "http://127.0.0.1"}, True),
+        ({}, False),
+        ({"Authorization": "Bearer wrong"}, False),
+        ({"Cookie": f"honeyhive_80={Access(TOKEN).cookie_value}", "Origin": "https://elsewhere.example"}, False),
+        ({"Authorization": f"Bearer {TOKEN}", "Host": "elsewhere.example"}, False),
+    ],
+)
+async def test_a_socket_is_opened_by_the_same_keys_and_never_for_another_site(
+    headers: dict[str, str], opens: bool
+) -> None:
+    reached = False
+
+    async def behind(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        nonlocal reached
+        reached = True
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    gate = Gate(behind, access=Access(TOKEN), public=is_public, ingest=frozenset(), unauthorised=unauthorised)
+    given = {"host": "127.0.0.1", **{name.lower(): value for name, value in headers.items()}}
+    scope = {
+        "type": "websocket",
+        "path": "/v1/live",
+        "server": ("127.0.0.1", 80),
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+    }
+
+    await gate(scope, _nothing, send)
+
+    assert reached is opens
+    assert sent == ([] if opens else [{"type": "websocket.close", "code": 1008}])
+
+
+async def _nothing() -> Message:
+    raise AssertionError("a gate reads nothing")

@@ -21,16 +21,16 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
 
+from honeyhive.runtime.declaring import get, post
 from honeyhive.server.body import read_body
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.pages import layout
 from honeyhive.server.pages.html import Markup, code, div, element, fragment, h1, h2, p, section, void
 from honeyhive.server.pages.trace import trace_content
 from honeyhive.server.pages.values import value
-from honeyhive.server.queries import Listing, Queries
-from honeyhive.server.reading import Reading, found, listing_of
+from honeyhive.server.queries import Listing
+from honeyhive.server.reading import Asking, found, listing_of
 from honeyhive.server.security import Access, cookie_name
 from honeyhive.utils import wording
 
@@ -63,38 +63,25 @@ class Pages:
     """Serves the pages.
 
     Args:
-        queries: What the pages show.
-        reading: Runs queries in worker threads.
+        asking: Finds out what they show.
         access: Checks the token at the login.
     """
 
-    def __init__(self, *, queries: Queries, reading: Reading, access: Access) -> None:
-        self._queries = queries
-        self._reading = reading
+    def __init__(self, asking: Asking, access: Access) -> None:
+        self._ask = asking.ask
         self._access = access
 
-    def routes(self) -> list[BaseRoute]:
-        """Return the routes of this module."""
-        return [
-            Route("/", self.home, methods=["GET"]),
-            Route("/traces", self.traces, methods=["GET"]),
-            Route("/traces/{trace_id}", self.trace, methods=["GET"]),
-            Route("/sessions", self.sessions, methods=["GET"]),
-            Route("/sessions/{session_id}", self.session, methods=["GET"]),
-            Route("/login", self.show_login, methods=["GET"]),
-            Route("/login", self.login, methods=["POST"]),
-            Route("/static/{name}", static_file, methods=["GET"]),
-        ]
-
-    async def home(self, _: Request) -> Response:
+    @get("/")
+    async def home(self) -> Response:
         """Go to the traces."""
         return RedirectResponse("/traces", 303)
 
+    @get("/traces")
     async def traces(self, request: Request) -> Response:
         """Show a list of traces."""
         listing = listing_of(request)
-        listed = await self._reading.ask(request, lambda: self._queries.traces(listing))
-        reports = await self._reading.ask(request, lambda: self._queries.client_reports(most=_MOST_REPORTS))
+        listed = await self._ask(request, lambda queries: queries.traces(listing))
+        reports = await self._ask(request, lambda queries: queries.client_reports(most=_MOST_REPORTS))
         query = _kept(request.query_params, ("project", "errors"))
         return self._page(
             "Traces",
@@ -105,10 +92,11 @@ class Pages:
             current="traces",
         )
 
+    @get("/sessions")
     async def sessions(self, request: Request) -> Response:
         """Show a list of sessions."""
         listing = listing_of(request)
-        listed = await self._reading.ask(request, lambda: self._queries.sessions(listing))
+        listed = await self._ask(request, lambda queries: queries.sessions(listing))
         query = _kept(request.query_params, ("project", "errors"))
         return self._page(
             "Sessions",
@@ -118,28 +106,28 @@ class Pages:
             current="sessions",
         )
 
+    @get("/traces/{trace_id}")
     async def trace(self, request: Request) -> Response:
         """Show one trace."""
         trace_id = request.path_params["trace_id"].lower()
-        trace = found(
-            await self._reading.ask(request, lambda: self._queries.trace(trace_id, with_details=False)), "trace"
-        )
+        trace = found(await self._ask(request, lambda queries: queries.trace(trace_id, with_details=False)), "trace")
         spans = trace["span_list"]
         if not isinstance(spans, list) or not spans:
             raise Refusal(404, "There is no such trace.")
         keys = {span["span_id"]: (span["trace_id"], span["span_id"]) for span in spans}
         key = keys.get(request.query_params.get("span"), (spans[0]["trace_id"], spans[0]["span_id"]))
-        chosen = await self._reading.ask(request, lambda: self._queries.span(*key))
-        logs = await self._reading.ask(request, lambda: self._queries.logs(*key, most=_MOST_LOGS))
+        chosen = await self._ask(request, lambda queries: queries.span(*key))
+        logs = await self._ask(request, lambda queries: queries.logs(*key, most=_MOST_LOGS))
         content = trace_content(trace, chosen, _row_number(request), logs)
         return self._page(str(trace["name"]), content, current="traces", wide=True)
 
+    @get("/sessions/{session_id}")
     async def session(self, request: Request) -> Response:
         """Show one session."""
         session_id = request.path_params["session_id"]
-        session = found(await self._reading.ask(request, lambda: self._queries.session(session_id)), "session")
+        session = found(await self._ask(request, lambda queries: queries.session(session_id)), "session")
         listing = Listing(session_id=session_id, limit=200)
-        traces = await self._reading.ask(request, lambda: self._queries.traces(listing))
+        traces = await self._ask(request, lambda queries: queries.traces(listing))
         return self._page(
             str(session["name"] or session_id),
             _session_heading(session),
@@ -148,10 +136,12 @@ class Pages:
             current="sessions",
         )
 
-    async def show_login(self, _: Request) -> Response:
+    @get("/login")
+    async def show_login(self) -> Response:
         """Ask for the token; a script takes it from the address's fragment, which is never sent."""
         return _login_page(status=200)
 
+    @post("/login")
     async def login(self, request: Request) -> Response:
         """Exchange the token for a cookie that only the browser can read."""
         body, _ = await read_body(request, _LOGIN_LIMITS)
@@ -164,6 +154,13 @@ class Pages:
             cookie_name(request.scope), self._access.cookie_value, httponly=True, samesite="strict", path="/"
         )
         return response
+
+    @get("/static/{name}")
+    async def static_file(self, name: str) -> Response:
+        """Give out one of the few static files, by its name."""
+        if name not in _STATIC:
+            raise Refusal(404, "There is no such file.")
+        return Response(_static_content(name), headers={"Content-Type": _STATIC[name]})
 
     def _page(self, title: str, *content: Markup | None, current: str, wide: bool = False) -> Response:
         body = div(*content, class_="wide" if wide else "narrow")
@@ -183,14 +180,6 @@ def _loss(report: Mapping[str, object]) -> Markup:
     return p(
         f"{wording.moment(layout.whole(report['time_ns']))}: {who} lost {sum(counts.values()):,} spans: {reasons}."
     )
-
-
-async def static_file(request: Request) -> Response:
-    """Give out one of the few static files, by its name."""
-    name = request.path_params["name"]
-    if name not in _STATIC:
-        raise Refusal(404, "There is no such file.")
-    return Response(_static_content(name), headers={"Content-Type": _STATIC[name]})
 
 
 @cache

@@ -1,0 +1,145 @@
+"""The backend as a service of the runtime.
+
+::
+
+    http        Ingest, Reading, Pages        bound the request, append it to the log, answer; ask the read model
+    worker      Projecting                    from the log to the read model
+    scheduler   Adoption                      what programs have left in the spool of this machine
+
+`local` is all of it in one process, on files and with a bus in memory; ``honeyhive serve`` runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+from anyio import to_thread
+
+from honeyhive.events import AsyncMessageBus, MessageBus
+from honeyhive.exceptions import JournalError
+from honeyhive.models.wire import DEFAULT_PORT, LOCAL, spool_root
+from honeyhive.runtime import HttpSettings, SchedulerSettings, Service
+from honeyhive.server.adoption import Adopter, Adoption
+from honeyhive.server.app import web_app
+from honeyhive.server.config import PREFIX, LocalConfig
+from honeyhive.server.connections import guarded_protocol
+from honeyhive.server.events import Intake
+from honeyhive.server.ingest import Ingest
+from honeyhive.server.limits import Limits
+from honeyhive.server.pages import Pages
+from honeyhive.server.projecting import Announcer, Projecting
+from honeyhive.server.projector import IngestProjector
+from honeyhive.server.reading import Asking, Reading
+from honeyhive.server.security import Access, access_of
+from honeyhive.server.storage import FileStorage, Storage
+from honeyhive.utils import SystemClock, new_session_id
+
+__all__ = ["local"]
+
+_LIMITS: Final = Limits()
+_OPENING_S: Final = 1.0
+"""How long the start waits for the index; a large one is checked meanwhile, and readers are told to come again."""
+_LAST_ANSWERS_S: Final = 0.5
+
+
+def limits() -> Limits:
+    return _LIMITS
+
+
+def intake(limits: Limits) -> Intake:
+    clock = SystemClock()
+    return Intake(new_id=new_session_id, now_ms=lambda: clock.time_ns() / 1e6, limits=limits)
+
+
+async def announcer(bus: MessageBus) -> AsyncIterator[Announcer]:
+    async with Announcer(bus) as opened:
+        yield opened
+
+
+async def projector(storage: Storage) -> AsyncIterator[IngestProjector]:
+    """Keep the read model up to date as long as the process lives."""
+    await to_thread.run_sync(lambda: storage.projector.start(wait_s=_OPENING_S))
+    try:
+        yield storage.projector
+    finally:
+        storage.projector.stop()
+
+
+async def memory_bus() -> AsyncIterator[MessageBus]:
+    async with AsyncMessageBus() as bus:
+        yield bus
+
+
+async def files(config: LocalConfig, limits: Limits, announcer: Announcer) -> AsyncIterator[Storage]:
+    async with _ending_on_failure() as fail:
+        storage = FileStorage(
+            config.data, on_append=announcer.note, on_failure=fail, limits=limits, rebuild=config.rebuild
+        )
+        try:
+            yield storage
+        finally:
+            storage.close()
+
+
+def adopter(storage: Storage, intake: Intake, limits: Limits) -> Adopter:
+    return Adopter(spool_root() / LOCAL, log=storage.log, intake=intake, limits=limits)
+
+
+def local_access(config: LocalConfig) -> Access:
+    return access_of(config)
+
+
+@asynccontextmanager
+async def _ending_on_failure() -> AsyncIterator[Callable[[BaseException], None]]:
+    """Yield what any thread calls when nothing more can be accepted or shown: the process ends with that error.
+
+    Requests that are being refused for the same reason get their answers before.
+    """
+    loop = asyncio.get_running_loop()
+    failure: asyncio.Future[BaseException] = loop.create_future()
+
+    def end_with(error: BaseException) -> None:
+        if not failure.done():
+            failure.set_result(error)
+
+    def fail(error: BaseException) -> None:
+        loop.call_soon_threadsafe(end_with, error)
+
+    async def watch() -> None:
+        error = await failure
+        await anyio.sleep(_LAST_ANSWERS_S)
+        raise JournalError(f"the backend stopped because its store failed: {error}") from error
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        yield fail
+        tasks.cancel_scope.cancel()
+
+
+HTTP: Final = HttpSettings(
+    app=web_app,
+    port=DEFAULT_PORT,
+    drain_s=5.0,
+    uvicorn={
+        "http": guarded_protocol(_LIMITS),
+        "proxy_headers": False,
+        "backlog": _LIMITS.connections,
+        "h11_max_incomplete_event_size": _LIMITS.head_bytes,
+        "ws_max_size": _LIMITS.head_bytes,
+    },
+)
+
+local = Service(
+    "honeyhive",
+    providers=[limits, intake, announcer, Asking, projector, memory_bus, files, adopter, local_access],
+    controllers=[Ingest, Reading, Pages, Projecting, Adoption],
+    config=LocalConfig,
+    config_prefix=PREFIX,
+    http=HTTP,
+    scheduler=SchedulerSettings(drain_s=1.0),
+)
+"""The backend in one process, on this machine."""

@@ -1,0 +1,143 @@
+"""What the processes of a backend share: the log of all that was accepted, and the read model made from it.
+
+::
+
+    HTTP process   log.append -> 200 -> the bus says that the log has grown
+    worker         projector: from the log to the read model
+    HTTP process   queries;  progress tells how far they can see
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from honeyhive.exceptions import ConfigurationError, JournalLockedError
+from honeyhive.journal import Journal, Position
+from honeyhive.models.wire import RecordKind
+from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
+from honeyhive.server.limits import Limits
+from honeyhive.server.log import IngestLog
+from honeyhive.server.projector import IngestProjector, make_projector
+from honeyhive.server.queries import Queries
+
+__all__ = ["FileStorage", "Log", "Progress", "Storage"]
+
+
+class Log(Protocol):
+    """Where accepted requests go. Thread-safe."""
+
+    def append(self, kind: RecordKind, payload: bytes, items: int = 1) -> Position:
+        """Append one record and return its position once it is durable.
+
+        Raises:
+            Refusal: 507 when the disk is full, 503 when the log cannot be written; nothing counts as stored.
+        """
+        ...
+
+    @property
+    def last(self) -> Position | None:
+        """The newest position that is known here."""
+        ...
+
+
+class Progress(Protocol):
+    """How far readers can see."""
+
+    @property
+    def backlog(self) -> int:
+        """Records that are accepted and not readable yet; may be some tenths of a second old."""
+        ...
+
+    async def reached(self, position: Position | None) -> None:
+        """Return when everything up to *position* can be read.
+
+        Raises:
+            ProjectionStoppedError: Nobody works at that any more.
+        """
+        ...
+
+
+class Storage(ABC):
+    """A log, the read model made from it, and what keeps the one up with the other.
+
+    Attributes:
+        log: Where accepted requests go.
+        queries: What readers ask.
+        projector: Keeps the read model up to date; a worker starts and stops it.
+        progress: How far readers can see.
+    """
+
+    log: Log
+    queries: Queries
+    projector: IngestProjector
+    progress: Progress
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what was opened; the projector is stopped before."""
+
+
+class FileStorage(Storage):
+    """A data directory: the journal, which is the truth, and beside it the read model in SQLite. For one process.
+
+    Args:
+        data: The directory; made when absent. The journal's lock keeps a second backend out.
+        on_append: Called after each durable append, from the thread that has appended.
+        on_failure: Called when nothing more can be accepted or shown, from any thread.
+        limits: How long a query may take.
+        rebuild: Forget the read model and make it anew.
+
+    Raises:
+        ConfigurationError: The directory cannot be used; the message names the fix.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        on_append: Callable[[], None],
+        on_failure: Callable[[BaseException], None],
+        limits: Limits,
+        rebuild: bool = False,
+    ) -> None:
+        self._journal = _opened(data)
+        index = data / INDEX_NAME
+        self.log = IngestLog(self._journal, on_append=on_append, on_failure=on_failure)
+        self.queries = Queries(index, longest_s=limits.query_s)
+        self.projector = make_projector(self._journal, index, on_failure=on_failure, rebuild=rebuild)
+        self.progress = _OfProjector(self.projector)
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._journal.close()
+
+
+class _OfProjector(Progress):
+    """The progress of a projector in this process."""
+
+    def __init__(self, projector: IngestProjector) -> None:
+        self._projector = projector
+
+    @property
+    def backlog(self) -> int:
+        return self._projector.backlog
+
+    async def reached(self, position: Position | None) -> None:
+        await asyncio.wrap_future(self._projector.reached(position))
+
+
+def _opened(data: Path) -> Journal:
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"The data directory {data} cannot be made: {error.strerror}. Use --data.") from error
+    try:
+        return Journal(data / JOURNAL_NAME, keep=True, max_bytes=None, max_disk_share=None)
+    except JournalLockedError as error:
+        raise ConfigurationError(
+            f"Another backend is running on {data}. Stop it, or give this one its own directory with --data."
+        ) from error
