@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from honeyhive.events.aggregates import Aggregate, AsyncRepository, Repository, fold
     from honeyhive.events.async_projection_engine import AsyncProjectionEngine, catch_up_async
     from honeyhive.events.async_projector import AsyncProjector
-    from honeyhive.events.bus import Handler, MessageBus, Outcome, PublishResult
+    from honeyhive.events.bus import Broadcaster, Handler, MessageBus, Outcome, PublishResult
     from honeyhive.events.buses.async_memory import AsyncMessageBus
     from honeyhive.events.buses.dead_letters import DeadLetter
     from honeyhive.events.buses.inbox import Inbox, InMemoryInbox, idempotent
@@ -113,6 +113,7 @@ _HOMES = {
     "BlockingSQLEventStore": "sql.blocking",
     "BlockingSQLTransaction": "sql.blocking",
     "BlockingSnapshotStore": "stores.blocking_snapshots",
+    "Broadcaster": "bus",
     "BuriedRecord": "following",
     "Checkpoints": "checkpoints",
     "Command": "messages",
@@ -219,6 +220,7 @@ __all__ = [
     "BlockingSQLEventStore",
     "BlockingSQLTransaction",
     "BlockingSnapshotStore",
+    "Broadcaster",
     "BuriedRecord",
     "Checkpoints",
     "Command",

@@ -1,4 +1,4 @@
-"""What a message bus is, and what publishing on it tells."""
+"""What a message bus is, and what publishing and broadcasting on it tells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_
 
 from honeyhive.events.messages import Message
 
-__all__ = ["Handler", "HandlerObject", "MessageBus", "Outcome", "PublishResult"]
+__all__ = ["Broadcaster", "Handler", "HandlerObject", "MessageBus", "Outcome", "PublishResult"]
 
 M = TypeVar("M", bound=Message)
 M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
@@ -40,6 +40,28 @@ class MessageBus(Protocol):
         ...
 
 
+@runtime_checkable
+class Broadcaster(Protocol):
+    """Tells messages to every process at once, where `MessageBus` has the processes of a group share them.
+
+    Who listens hears what is broadcast from then on, once at most, and what one process broadcasts in its order. Nothing
+    is kept for those who do not listen at the moment, and nothing is tried again. A listener that is slow or fails keeps
+    nothing from the others, and the broadcaster learns nothing of it. All buses of `honeyhive.events` are broadcasters;
+    what is published and what is broadcast do not mix.
+    """
+
+    def listen(self, message_type: type[M], handler: Handler[M]) -> Any:
+        """Have *handler* called with every message of *message_type* and of its subclasses that is broadcast.
+
+        What is returned has a method ``cancel``.
+        """
+        ...
+
+    def broadcast(self, message: Message) -> Any:
+        """Tell *message* to all who listen, in this process and in others."""
+        ...
+
+
 class Outcome(NamedTuple):
     """What became of a message at one handler.
 
@@ -63,7 +85,8 @@ class PublishResult(NamedTuple):
 
     Attributes:
         message: The message.
-        outcomes: One for each handler, in the order of subscription; none yet on a bus that stores and forwards.
+        outcomes: One for each handler, in the order of subscription; none yet on a bus that stores and forwards, and
+            none ever of a broadcast.
     """
 
     message: Message

@@ -12,6 +12,7 @@ The tests are coroutines and run under anyio's pytest plugin. They work with a s
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 import uuid
@@ -27,7 +28,7 @@ import anyio.to_thread
 import pytest
 
 from honeyhive.events import Command, DeadLetter, Event, InMemoryInbox, Message, decode, idempotent
-from honeyhive.exceptions import BusClosedError
+from honeyhive.exceptions import BusClosedError, PublishError
 from honeyhive.resilience import RetryPolicy
 from honeyhive.testing.exporter import MemoryExporter
 from honeyhive.testing.tracers import TestableTracer
@@ -297,14 +298,155 @@ class BusContract:
 
         assert letter.error.startswith("TimeoutError")
 
+    # -- broadcasts --------------------------------------------------------------------------
+
+    async def test_a_broadcast_reaches_every_listener_of_its_class_its_base_and_a_pattern(self, make: Make) -> None:
+        own, base, pattern, not_meant = (Heard() for _ in range(4))
+        wanted = [(Paid, own), (Event, base), ("P*d", pattern), (Pay, not_meant)]
+        event = Paid(order_id="1", note="é")
+
+        async with running(make(), listeners=wanted) as bus:
+            await finished(bus.broadcast(event))
+            for listener in (own, base, pattern):
+                await listener.wait_for(1)
+
+        assert [[event]] * 3 == [each.messages for each in (own, base, pattern)]
+        assert event.note == own.messages[0].note
+        assert [] == not_meant.messages
+
+    async def test_every_process_of_every_group_hears_a_broadcast(self, make: Make) -> None:
+        self.needs_sharing()
+        one, other, of_another_group = listeners = [Heard() for _ in range(3)]
+
+        async with (
+            running(make(), listeners=[(Paid, one)]) as bus,
+            running(make(), listeners=[(Paid, other)]),
+            running(make("audit"), listeners=[(Paid, of_another_group)]),
+        ):
+            for number in range(10):
+                await finished(bus.broadcast(Paid(order_id="1", number=number)))
+            for listener in listeners:
+                await listener.wait_for(10)
+
+        assert [list(range(10))] * 3 == [each.numbers for each in listeners]
+
+    async def test_what_is_broadcast_and_what_is_published_do_not_mix(self, make: Make) -> None:
+        handled, overheard = Heard(), Heard()
+
+        async with running(make(), [(Paid, handled)], listeners=[(Paid, overheard)]) as bus:
+            for number in range(5):
+                await finished(bus.broadcast(Paid(order_id="1", number=number)))
+                await self.publish(bus, Paid(order_id="1", number=number + 100))
+            await overheard.wait_for(5)
+            await handled.wait_for(5)
+
+        assert ([0, 1, 2, 3, 4], [100, 101, 102, 103, 104]) == (overheard.numbers, handled.numbers)
+
+    async def test_what_a_process_broadcasts_at_once_is_heard_in_its_order(self, make: Make) -> None:
+        heard = Heard()
+
+        async with running(make(), listeners=[(Paid, heard)]) as bus, anyio.create_task_group() as tasks:
+            for number in range(60):
+                tasks.start_soon(self.broadcast, bus, Paid(order_id="1", number=number))
+                await anyio.lowlevel.checkpoint()
+            await heard.wait_for(60)
+
+        assert list(range(60)) == heard.numbers
+
+    async def test_who_does_not_listen_misses_what_is_broadcast(self, make: Make) -> None:
+        always, late, early = Heard(), Heard(), Heard()
+
+        async with running(make(), listeners=[(Paid, always)]) as bus:
+            leaving = bus.listen(Paid, early)
+            await finished(bus.broadcast(Paid(order_id="1", number=1)))
+            await early.wait_for(1)
+            await always.wait_for(1)
+            leaving.cancel()
+            async with running(make() if self.shares else bus, listeners=[(Paid, late)]):
+                await finished(bus.broadcast(Paid(order_id="1", number=2)))
+                await late.wait_for(1)
+                await always.wait_for(2)
+
+        assert ([1, 2], [2], [1]) == (always.numbers, late.numbers, early.numbers)
+
+    async def test_a_listener_that_fails_is_called_once_and_keeps_nothing_from_the_others(self, make: Make) -> None:
+        tries, heard = Heard(), Heard()
+
+        def fails(event: Paid) -> None:
+            tries(event)
+            raise ValueError("no")
+
+        async with running(make(), listeners=[(Paid, fails), (Paid, heard)]) as bus:
+            for number in range(3):
+                await finished(bus.broadcast(Paid(order_id="1", number=number)))
+            await heard.wait_for(3)
+            await tries.wait_for(3)
+            letters = await finished(bus.dead_letters.list())
+
+        assert [0, 1, 2] == heard.numbers == tries.numbers
+        assert () == letters
+
+    async def test_a_listener_that_hangs_keeps_nothing_from_the_others(self, make: Make) -> None:
+        if self.blocks:
+            pytest.skip("nothing can stop a function that the broadcaster's own thread runs")
+        hangs, heard = anyio.Event(), Heard()
+
+        async def listener(event: Paid) -> None:
+            await hangs.wait()
+
+        listeners = [(Paid, listener), (Paid, heard)]
+        async with running(make(), listeners=listeners) as bus, anyio.create_task_group() as tasks:
+            for number in range(3):
+                tasks.start_soon(self.broadcast, bus, Paid(order_id="1", number=number))
+                await heard.wait_for(number + 1)
+            hangs.set()
+
+        assert [0, 1, 2] == heard.numbers
+
+    async def test_one_trace_runs_from_the_broadcaster_to_its_listeners(self, make: Make) -> None:
+        exporter = MemoryExporter()
+        tracer = TestableTracer(span_processor=exporter.processor(), test_mode=True)
+        heard = Heard()
+
+        async with running(make(), listeners=[(Paid, heard)]) as bus:
+            with tracer.start_span("request"):
+                await finished(bus.broadcast(Paid(order_id="1")))
+            await heard.wait_for(1)
+
+        sent, told = exporter.named("publish Paid"), exporter.named("process Paid")
+        assert ("request", sent.span_id, sent.trace_id) == (sent.parent, told.parent_id, told.trace_id)
+        tracer.shutdown()
+
+    async def test_broadcasts_are_heard_again_after_a_restart_of_the_engine(
+        self, make: Make, restart_engine: Callable[[], None] | None
+    ) -> None:
+        if restart_engine is None:
+            pytest.skip("no engine can be restarted here")
+        heard, elsewhere = Heard(), Heard()
+
+        async with running(make(), listeners=[(Paid, heard)]) as bus, running(make(), listeners=[(Paid, elsewhere)]):
+            await anyio.to_thread.run_sync(restart_engine)
+            with anyio.fail_after(PATIENCE_S):
+                while not (heard.messages and elsewhere.messages):
+                    with contextlib.suppress(PublishError):
+                        await bus.broadcast(Paid(order_id="1"))
+                    await anyio.sleep(0.05)
+
+        assert len(heard.messages) == len({each.id for each in heard.messages})
+
+    async def broadcast(self, bus: Any, message: Message) -> None:
+        """Broadcast *message*."""
+        await finished(bus.broadcast(message))
+
     # -- the end -----------------------------------------------------------------------------
 
     async def test_a_closed_bus_takes_nothing_more(self, make: Make) -> None:
         async with running(make(), [(Paid, Heard())]) as bus:
             pass
 
-        with pytest.raises(BusClosedError):
-            await finished(bus.publish(Paid(order_id="1")))
+        for send in (bus.publish, bus.broadcast):
+            with pytest.raises(BusClosedError):
+                await finished(send(Paid(order_id="1")))
 
     async def test_closing_lets_what_is_under_way_finish(self, make: Make) -> None:
         if self.blocks:
@@ -411,10 +553,14 @@ class BusContract:
 
 
 @asynccontextmanager
-async def running(bus: Any, handlers: Sequence[tuple[Any, Any]] = ()) -> AsyncIterator[Any]:
-    """Subscribe *handlers*, open *bus* if it can be opened, and close it in the end."""
+async def running(
+    bus: Any, handlers: Sequence[tuple[Any, Any]] = (), *, listeners: Sequence[tuple[Any, Any]] = ()
+) -> AsyncIterator[Any]:
+    """Subscribe *handlers* and *listeners*, open *bus* if it can be opened, and close it in the end."""
     for wanted, handler in handlers:
         bus.subscribe(wanted, handler)
+    for wanted, listener in listeners:
+        bus.listen(wanted, listener)
     if hasattr(bus, "open"):
         await finished(bus.open())
     try:

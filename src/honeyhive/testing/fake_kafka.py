@@ -210,6 +210,10 @@ class _Consumer:
         for each in partitions:
             self._positions[each] = 0
 
+    async def seek_to_end(self, *partitions: TopicPartition) -> None:
+        for each in partitions:
+            self._positions[each] = len(self._kafka.log(each))
+
     async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {each: len(self._kafka.log(each)) for each in partitions}
 

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
-from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Parcel, Topology, new_member
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology, new_member
 from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
 from honeyhive.events.buses.partitions import Outstanding
 from honeyhive.exceptions import ConfigurationError
@@ -24,6 +24,7 @@ __all__ = ["KafkaBroker", "KafkaClients", "KafkaMessageBus"]
 _BATCH = 100
 _LOOK_MS = 500
 _EXISTS_ALREADY = 36
+_RETENTION_MS = "600000"
 
 _logger = logging.getLogger("honeyhive.events")
 
@@ -128,6 +129,25 @@ class KafkaBroker(Broker):
             consumer, self._consumer = self._consumer, None
             await consumer.stop()
 
+    async def broadcast(self, body: bytes) -> None:
+        await self._connected.send_and_wait(self._broadcasts, body, partition=0)
+
+    async def listen(self, hear: Hear, begun: Callable[[], None]) -> None:
+        from aiokafka.structs import TopicPartition
+
+        broadcasts = TopicPartition(self._broadcasts, 0)
+        listener = self._clients.AIOKafkaConsumer(bootstrap_servers=self._servers, client_id=self.topology.member)
+        await listener.start()
+        try:
+            listener.assign([broadcasts])
+            await listener.seek_to_end(broadcasts)
+            begun()
+            while True:
+                for record in (await listener.getmany(broadcasts, timeout_ms=_LOOK_MS)).get(broadcasts, ()):
+                    hear(record.value)
+        finally:
+            await listener.stop()
+
     async def bury(self, letter: bytes) -> None:
         await self._connected.send_and_wait(self._graveyard, letter, key=secrets.token_hex(16).encode())
 
@@ -182,6 +202,10 @@ class KafkaBroker(Broker):
         return self._producer
 
     @property
+    def _broadcasts(self) -> str:
+        return f"{self.topology.name}.broadcast"
+
+    @property
     def _graveyard(self) -> str:
         return f"{self.topology.name}.{self.topology.group}.dead"
 
@@ -217,7 +241,9 @@ class KafkaBroker(Broker):
         try:
             topic = NewTopic(self.topology.name, self.topology.partitions, self._copies)
             graveyard = NewTopic(self._graveyard, 1, self._copies, topic_configs={"cleanup.policy": "compact"})
-            answer = await admin.create_topics([topic, graveyard])
+            # One partition, so that what a process broadcasts stays in its order.
+            broadcasts = NewTopic(self._broadcasts, 1, self._copies, topic_configs={"retention.ms": _RETENTION_MS})
+            answer = await admin.create_topics([topic, graveyard, broadcasts])
             for name, code, *reason in answer.topic_errors:
                 if code not in {0, _EXISTS_ALREADY}:
                     raise ConfigurationError(f"Kafka did not make the topic {name!r}: error {code} {reason}")

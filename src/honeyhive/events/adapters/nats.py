@@ -8,10 +8,10 @@ import itertools
 import json
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Parcel, Topology, new_member
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology, new_member
 from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
 from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, first_of
 from honeyhive.exceptions import ConfigurationError
@@ -122,6 +122,25 @@ class NATSBroker(Broker):
         finally:
             keeping.cancel()
 
+    async def broadcast(self, body: bytes) -> None:
+        if not self._connected.is_connected:
+            raise ConnectionError("not connected to NATS")
+        await self._connected.publish(self._broadcasts, body)
+
+    async def listen(self, hear: Hear, begun: Callable[[], None]) -> None:
+        async def receive(message: Msg) -> None:
+            hear(message.data)
+
+        client = self._connected
+        subscription = await client.subscribe(self._broadcasts, cb=receive)
+        try:
+            await client.flush()
+            begun()
+            await asyncio.Event().wait()  # the client itself connects again, and subscribes again
+        finally:
+            with contextlib.suppress(*unreachable()):
+                await subscription.unsubscribe()
+
     async def bury(self, letter: bytes) -> None:
         await self._sending.publish(self._graveyard, letter)
 
@@ -166,6 +185,11 @@ class NATSBroker(Broker):
     @property
     def _graveyard(self) -> str:
         return f"{self.topology.name}-{self.topology.group}-dead"
+
+    @property
+    def _broadcasts(self) -> str:
+        # Not below the name: what is there is stored.
+        return f"{self.topology.name}-broadcast"
 
     @property
     def _ack_wait_s(self) -> float:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Parcel, Topology, new_member
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology, new_member
 from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
 from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, first_of
 from honeyhive.exceptions import ConfigurationError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AbstractExchange,
         AbstractIncomingMessage,
     )
+    from pamqp.common import FieldTable
 
 __all__ = ["RabbitMQBroker", "RabbitMQMessageBus"]
 
@@ -27,6 +28,7 @@ _ANSWER_S = 10.0
 _LOOK_S = 1.0
 _PREFETCH = 100
 _ALL = 1_000_000
+_BACKLOG = 10_000
 
 # A bus gives a message up much earlier; this one holds also where no process lives long enough to do so.
 _DELIVERY_LIMIT = 100
@@ -83,6 +85,7 @@ class RabbitMQBroker(Broker):
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
+        self._broadcasts: AbstractExchange | None = None
         self._is_settled = False
         # Keeps publishers and readers from each making a connection of their own.
         self._connecting = asyncio.Lock()
@@ -115,6 +118,30 @@ class RabbitMQBroker(Broker):
             await PartitionShare(leases, self.topology.partitions, read, self.topology.lease_s / 4).run(stopping)
         finally:
             await leases.close()
+
+    async def broadcast(self, body: bytes) -> None:
+        from aio_pika import Message
+
+        await self._connected()
+        if self._broadcasts is not None:
+            message = Message(body, content_type="application/cloudevents+json")
+            await self._broadcasts.publish(message, "", mandatory=False, timeout=_ANSWER_S)
+
+    async def listen(self, hear: Hear, begun: Callable[[], None]) -> None:
+        async def receive(message: AbstractIncomingMessage) -> None:
+            hear(message.body)
+
+        async with (await self._connected()).channel() as channel:
+            closed = asyncio.Event()
+            channel.close_callbacks.add(lambda *_: closed.set())
+            # A process that stands still must not have the engine keep more and more for it.
+            limits: FieldTable = {"x-max-length": _BACKLOG, "x-overflow": "drop-head"}
+            queue = await channel.declare_queue(exclusive=True, auto_delete=True, arguments=limits)
+            await queue.bind(_broadcasts(self.topology))
+            await queue.consume(receive, no_ack=True)
+            begun()
+            await closed.wait()
+            raise ConnectionError("RabbitMQ has closed the channel")
 
     async def bury(self, letter: bytes) -> None:
         from aio_pika import DeliveryMode, Message
@@ -154,6 +181,7 @@ class RabbitMQBroker(Broker):
 
     async def _connected_anew(self) -> AbstractConnection:
         import aio_pika
+        from aio_pika import ExchangeType
 
         self._is_settled = False
         if self._connection is not None:
@@ -161,6 +189,9 @@ class RabbitMQBroker(Broker):
         self._connection = await aio_pika.connect(self._url, timeout=_ANSWER_S)
         self._channel = await self._connection.channel()
         self._exchange = await self._channel.declare_exchange(self.topology.name, durable=True)
+        self._broadcasts = await self._channel.declare_exchange(
+            _broadcasts(self.topology), ExchangeType.FANOUT, durable=True
+        )
         await self._settle_partitions(self._connection)
         self._is_settled = True
         return self._connection
@@ -348,6 +379,11 @@ def queue_name(topology: Topology, partition: int) -> str:
 def graveyard(topology: Topology) -> str:
     """Return the name of the queue that holds the dead letters of a group."""
     return f"{topology.name}.{topology.group}.dead"
+
+
+def _broadcasts(topology: Topology) -> str:
+    """Return the name of the exchange that broadcasts go through."""
+    return f"{topology.name}.broadcast"
 
 
 def _letter(message: AbstractIncomingMessage) -> BuriedLetter:

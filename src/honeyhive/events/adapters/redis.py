@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeAlias, Unpack
 
-from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Parcel, Topology, new_member
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology, new_member
 from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
 from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, unless
 from honeyhive.exceptions import ConfigurationError
@@ -22,6 +22,7 @@ _Command: TypeAlias = "tuple[tuple[str | bytes, ...], asyncio.Future[None]]"
 _BODY = b"event"
 _BATCH = 100
 _LOOK_MS = 2_000
+_SILENCE_S = 10.0
 
 # A member counts while it has checked in within the time of a lease; Redis's own clock decides, so that all agree.
 _CHECK_IN = """
@@ -117,6 +118,18 @@ class RedisBroker(Broker):
 
         await PartitionShare(leases, self.topology.partitions, read, self.topology.lease_s / 4).run(stopping)
 
+    async def broadcast(self, body: bytes) -> None:
+        await self._sending.execute("PUBLISH", self._channel, body)
+
+    async def listen(self, hear: Hear, begun: Callable[[], None]) -> None:
+        async with self._connected.pubsub() as channel:
+            await channel.subscribe(self._channel)
+            async for message in _answers(channel):
+                if message["type"] == "subscribe":
+                    begun()
+                elif message["type"] == "message":
+                    hear(message["data"])
+
     async def bury(self, letter: bytes) -> None:
         await self._connected.xadd(self._graveyard, {_BODY: letter})
 
@@ -143,6 +156,12 @@ class RedisBroker(Broker):
         if self._pipeline is None:
             raise ConnectionError("not connected to Redis")
         return self._pipeline
+
+    @property
+    def _channel(self) -> str:
+        # Channels are the same in all databases of a server, while streams are not.
+        database = self._connected.connection_pool.connection_kwargs.get("db", 0)
+        return f"{self.topology.name}:{database}:broadcast"
 
     @property
     def _graveyard(self) -> str:
@@ -343,6 +362,27 @@ class _Trimmer:
         pending = await client.xpending(stream, group["name"])
         oldest: bytes = pending["min"] or group["last-delivered-id"]
         return oldest
+
+
+async def _answers(channel: Redis) -> AsyncIterator[dict[str, Any]]:
+    """Yield what comes over a channel; where nothing does, make sure that there is still somebody at the other end.
+
+    Raises:
+        redis.exceptions.ConnectionError: There is not.
+    """
+    from redis.exceptions import ConnectionError as LostConnectionError
+
+    is_asked = False
+    while True:
+        message = await channel.get_message(timeout=_SILENCE_S)
+        if message is not None:
+            is_asked = False
+            yield message
+        elif is_asked:
+            raise LostConnectionError(f"Redis has not answered for {_SILENCE_S:g} seconds")
+        else:
+            await channel.ping()
+            is_asked = True
 
 
 def _order(entry_id: bytes) -> tuple[int, int]:

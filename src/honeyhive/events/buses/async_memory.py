@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.from_thread
 
-from honeyhive.events.bus import Handler, MessageBus, PublishResult
+from honeyhive.events.bus import Broadcaster, Handler, MessageBus, PublishResult
+from honeyhive.events.buses.broadcasts import Audience
 from honeyhive.events.buses.dead_letters import DeadLetter, InMemoryDeadLetters
 from honeyhive.events.buses.delivery import Dispatcher, raise_errors, runs_event_loop
 from honeyhive.events.buses.order import KeyedOrder
@@ -27,7 +29,7 @@ M = TypeVar("M", bound=Message)
 _ONCE = RetryPolicy(max_attempts=1)
 
 
-class AsyncMessageBus(MessageBus):
+class AsyncMessageBus(MessageBus, Broadcaster):
     """Runs all handlers of a message at once and waits for them; the event loop is never blocked.
 
     Coroutine functions run in the event loop, functions on worker threads. ``publish`` raises what handlers have raised,
@@ -61,14 +63,16 @@ class AsyncMessageBus(MessageBus):
         self._subscriptions = Subscriptions(middleware)
         self._tracing = MessageTracing("in_memory", "memory")
         self._order = KeyedOrder()
+        clock = clock or SystemClock()
         self._dispatcher = Dispatcher(
             retry=retry,
             timeout_s=timeout_s,
             concurrency=concurrency,
             tracing=self._tracing,
-            clock=clock or SystemClock(),
+            clock=clock,
             bury=self.dead_letters.add,
         )
+        self._audience = Audience(self._tracing, clock, middleware=middleware, timeout_s=timeout_s)
         self._under_way = 0
         self._idle: anyio.Event | None = None
         self._is_closed = False
@@ -99,6 +103,21 @@ class AsyncMessageBus(MessageBus):
         """
         return self._subscriptions.add(message_type, handler, group=group, retry=retry, timeout_s=timeout_s)
 
+    def listen(self, message_type: type[M] | str, handler: Handler[M]) -> Subscription:
+        """Have *handler* called with every message of *message_type* that is broadcast, one after the other.
+
+        Args:
+            message_type: A class, or a pattern of type names such as ``"order.*"``.
+            handler: A function, a coroutine function, or an object with a method ``handle``.
+
+        Returns:
+            The subscription, which can be cancelled.
+
+        Raises:
+            TypeError: *handler* cannot handle anything, or *message_type* is neither class nor pattern.
+        """
+        return self._audience.listeners.add(message_type, handler)
+
     def publish(self, message: Message) -> Awaitable[PublishResult]:
         """Bring *message* to its handlers; awaited, return what they returned.
 
@@ -108,17 +127,17 @@ class AsyncMessageBus(MessageBus):
             BusClosedError: The bus was closed, or this is no thread of an event loop.
             ExceptionGroup: Several handlers failed; one that fails alone raises its own error.
         """
-        if runs_event_loop():
-            return self._publish(message)
-        try:
-            return anyio.from_thread.run(self._publish, message)
-        except RuntimeError as error:
-            if "worker thread" not in str(error):
-                raise
-            raise BusClosedError(
-                "an AsyncMessageBus publishes inside an event loop: await bus.publish(...) in a coroutine, "
-                "or use an InMemoryMessageBus"
-            ) from error
+        return _in_loop(self._publish, message)
+
+    def broadcast(self, message: Message) -> Awaitable[PublishResult]:
+        """Tell *message* to all who listen; awaited, return when they have heard it. What one raises is on its span.
+
+        Like `publish` it blocks instead on a worker thread.
+
+        Raises:
+            BusClosedError: The bus was closed, or this is no thread of an event loop.
+        """
+        return _in_loop(self._broadcast, message)
 
     async def replay(self, letter: DeadLetter) -> PublishResult:
         """Bring the message of *letter* to the handler that failed it; when it succeeds, the letter is gone.
@@ -151,20 +170,52 @@ class AsyncMessageBus(MessageBus):
         await self.aclose()
 
     async def _publish(self, message: Message) -> PublishResult:
-        if self._is_closed:
-            raise BusClosedError("the bus was closed; publish before aclose(), or make a new bus")
+        self._refuse_if_closed()
         with self._tracing.publishing(message):
             return await self._bring(message, self._subscriptions.of(message))
 
+    async def _broadcast(self, message: Message) -> PublishResult:
+        self._refuse_if_closed()
+        with self._tracing.publishing(message), self._busy():
+            await self._audience.tell(message)
+        return PublishResult(message)
+
     async def _bring(self, message: Message, subscriptions: Sequence[Subscription]) -> PublishResult:
-        self._under_way += 1
-        try:
+        with self._busy():
             async with self._order.turn(message.key):
                 outcomes = await self._dispatcher.deliver(message, subscriptions)
+        raise_errors(message, outcomes)
+        return PublishResult(message, outcomes)
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise BusClosedError("the bus was closed; publish before aclose(), or make a new bus")
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Count the block among what is under way."""
+        self._under_way += 1
+        try:
+            yield
         finally:
             self._under_way -= 1
             if not self._under_way and self._idle is not None:
                 self._idle.set()
                 self._idle = None
-        raise_errors(message, outcomes)
-        return PublishResult(message, outcomes)
+
+
+def _in_loop(
+    send: Callable[[Message], Coroutine[Any, Any, PublishResult]], message: Message
+) -> Awaitable[PublishResult]:
+    """Return what is to be awaited inside the event loop; on one of its worker threads do it and return the result."""
+    if runs_event_loop():
+        return send(message)
+    try:
+        return anyio.from_thread.run(send, message)
+    except RuntimeError as error:
+        if "worker thread" not in str(error):
+            raise
+        raise BusClosedError(
+            "an AsyncMessageBus publishes inside an event loop: await bus.publish(...) in a coroutine, "
+            "or use an InMemoryMessageBus"
+        ) from error

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeAlias
 
 from honeyhive.exceptions import ConfigurationError
 
-__all__ = ["Broker", "BuriedLetter", "Deliver", "Delivery", "Parcel", "Topology", "new_member"]
+__all__ = ["Broker", "BuriedLetter", "Deliver", "Delivery", "Hear", "Parcel", "Topology", "new_member"]
 
 
 def new_member() -> str:
@@ -114,6 +114,10 @@ Deliver: TypeAlias = Callable[[Delivery], Awaitable[None]]
 """What an engine gives deliveries to, those of a partition in order; waits while there is too much to do."""
 
 
+Hear: TypeAlias = Callable[[bytes], None]
+"""What an engine gives broadcasts to, in order; never waits."""
+
+
 class Broker(Protocol):
     """An engine, as one process of a group uses it. For one event loop of asyncio.
 
@@ -137,6 +141,17 @@ class Broker(Protocol):
 
     async def consume(self, deliver: Deliver, stopping: asyncio.Event) -> None:
         """Deliver what comes until *stopping* is set; then return when all that was delivered is acknowledged."""
+        ...
+
+    async def broadcast(self, body: bytes) -> None:
+        """Return when *body* is on its way to all who listen at this moment, behind what was broadcast here before."""
+        ...
+
+    async def listen(self, hear: Hear, begun: Callable[[], None]) -> None:
+        """Call *hear* with what is broadcast, until cancelled; call *begun* when nothing is missed from here on.
+
+        A connection that is lost may be an error: then this is called again.
+        """
         ...
 
     async def bury(self, letter: bytes) -> None:

@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar
 
-from honeyhive.events.bus import Handler, MessageBus, PublishResult
+from honeyhive.events.bus import Broadcaster, Handler, MessageBus, PublishResult
+from honeyhive.events.buses.broadcasts import Audience, Backlogs
 from honeyhive.events.buses.broker import Broker, Delivery, Parcel
 from honeyhive.events.buses.dead_letters import BrokerDeadLetters, DeadLetter, never_survived, unreadable
 from honeyhive.events.buses.delivery import Dispatcher, raise_errors
 from honeyhive.events.buses.home import Home
 from honeyhive.events.buses.lanes import Lanes
-from honeyhive.events.buses.listener import Listener
+from honeyhive.events.buses.listener import Listener, Session
+from honeyhive.events.buses.partitions import unless
 from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.codec import MessageCodec
 from honeyhive.events.messages import Message
@@ -52,13 +54,15 @@ class BusOptions(TypedDict, total=False):
     clock: Clock | None
 
 
-class BrokerMessageBus(MessageBus):
+class BrokerMessageBus(MessageBus, Broadcaster):
     """Publishes to an engine, and handles what comes from it; a message is acknowledged when its handlers are done.
 
     Every message goes to each group once. The processes of a group share the work; messages with the same key are handled
     in order all the same. A handler that fails is called again after a pause, while later messages of the same key wait;
     what fails for good becomes a dead letter. When a process dies, or the engine restarts, what was not acknowledged is
     handed out again: so a handler may see a message twice, and `idempotent` makes its effect happen once.
+
+    What is broadcast goes to all listeners of all groups instead, past the streams: nothing of the above holds for it.
 
     Used with ``async with`` the bus lives in that event loop. Used without any event loop it lives on a thread of its own,
     ``with`` opens and closes it there, and ``publish`` blocks until the engine has the message. The first ``publish``
@@ -109,8 +113,11 @@ class BrokerMessageBus(MessageBus):
             bury=self._bury,
         )
         self._home = Home(f"honeyhive-bus-{broker.topology.name}")
+        self._audience = Audience(self._tracing, self._clock, middleware=middleware, timeout_s=timeout_s)
+        self._backlogs = Backlogs(self._audience)
         self._lanes: Lanes | None = None
         self._listener: Listener | None = None
+        self._ear: Listener | None = None
         self._opening: asyncio.Lock | None = None
         self._is_open = self._is_closed = False
         self._capacity = concurrency * 4
@@ -145,9 +152,28 @@ class BrokerMessageBus(MessageBus):
             TypeError: *handler* cannot handle anything, or *message_type* is neither class nor pattern.
         """
         subscription = self._subscriptions.add(message_type, handler, group=group, retry=retry, timeout_s=timeout_s)
-        if self._is_open and self._home.loop is not None:
-            self._home.loop.call_soon_threadsafe(self._listen)
+        self._begin_to_listen()
         return subscription
+
+    def listen(self, message_type: type[M] | str, handler: Handler[M]) -> Subscription:
+        """Have *handler* called with every message of *message_type* that is broadcast, in whichever process.
+
+        It hears what is broadcast from when the bus is open, one message after the other; with more than a thousand of
+        them waiting it misses what comes. `drain` does not end it, closing the bus does.
+
+        Args:
+            message_type: A class, or a pattern of type names such as ``"order.*"``.
+            handler: A function, a coroutine function, or an object with a method ``handle``.
+
+        Returns:
+            The subscription, which can be cancelled.
+
+        Raises:
+            TypeError: *handler* cannot handle anything, or *message_type* is neither class nor pattern.
+        """
+        listener = self._audience.listeners.add(message_type, handler)
+        self._begin_to_listen()
+        return listener
 
     def publish(self, message: Message) -> Awaitable[PublishResult]:
         """Send *message*; returns, when awaited or at once outside the bus's event loop, when the engine has it safe.
@@ -158,6 +184,16 @@ class BrokerMessageBus(MessageBus):
             PublishError: The engine could not be reached in time.
         """
         return self._publish(message) if self._home.is_here() else self._home.wait(self._publish(message))
+
+    def broadcast(self, message: Message) -> Awaitable[PublishResult]:
+        """Tell *message* to all who listen; returns, as `publish` does, when the engine has passed it on.
+
+        Raises:
+            BusClosedError: The bus was closed, or lives in another event loop.
+            MessageFormatError: The message cannot be written.
+            PublishError: The engine cannot be reached now.
+        """
+        return self._broadcast(message) if self._home.is_here() else self._home.wait(self._broadcast(message))
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of this bus from outside its event loop, and wait: ``bus.run(bus.dead_letters.list())``."""
@@ -181,11 +217,11 @@ class BrokerMessageBus(MessageBus):
             if not self._is_open:
                 await self._persistently(self._publishing, self._connect)
                 self._is_open = True
-            if (listener := self._listen()) is not None:
+            for listener in self._listen():
                 await listener.ready()
 
     async def drain(self) -> None:
-        """Stop listening, and return when all that was delivered is handled. Publishing goes on."""
+        """Take no more messages, and return when all that was delivered is handled. Publishing and broadcasts go on."""
         if self._listener is not None:
             await self._listener.drain()
 
@@ -198,6 +234,10 @@ class BrokerMessageBus(MessageBus):
             await self._lanes.cancel()
             await self._listener.aclose()
             self._listener = None
+        if self._ear is not None:
+            await self._ear.aclose()
+            await self._backlogs.cancel()
+            self._ear = None
         if self._is_open:
             self._is_open = False
             with guard("close bus"):
@@ -245,16 +285,31 @@ class BrokerMessageBus(MessageBus):
     # -- sending -----------------------------------------------------------------------------
 
     async def _publish(self, message: Message) -> PublishResult:
-        if not self._is_open:
-            await self.open()
-        if (listener := self._listen()) is not None and not listener.is_ready:
-            await listener.ready()
+        await self._settle()
         with self._tracing.publishing(message) as trace_context:
             body = self._codec.encode(message, trace_context=trace_context)
             key = message.key or message.id
             parcel = Parcel(message.id, key, self._broker.topology.partition_of(key), body)
             await self._persistently(self._publishing, lambda: self._broker.send(parcel))
         return PublishResult(message)
+
+    async def _broadcast(self, message: Message) -> PublishResult:
+        await self._settle()
+        with self._tracing.publishing(message) as trace_context:
+            body = self._codec.encode(message, trace_context=trace_context)
+            try:
+                await self._broker.broadcast(body)
+            except self._broker.errors as error:
+                raise self._unreachable(error) from error
+        return PublishResult(message)
+
+    async def _settle(self) -> None:
+        """Return when the bus is open, and those who want to hear in this process will."""
+        if not self._is_open:
+            await self.open()
+        for listener in self._listen():
+            if not listener.is_ready:
+                await listener.ready()
 
     async def _connect(self) -> None:
         await self._broker.connect(consuming=len(self._subscriptions) > 0)
@@ -269,17 +324,44 @@ class BrokerMessageBus(MessageBus):
                 attempts = attempts or policy.begin(self._clock, began_s=began_s)
                 pause_s = attempts.pause_after(error)
                 if pause_s is None:
-                    raise PublishError(f"{self._broker.system} could not be reached: {error}") from error
+                    raise self._unreachable(error) from error
             await asyncio.sleep(pause_s)
+
+    def _unreachable(self, error: Exception) -> PublishError:
+        return PublishError(f"{self._broker.system} could not be reached: {error}")
 
     # -- handling ----------------------------------------------------------------------------
 
-    def _listen(self) -> Listener | None:
-        """Begin to listen, where there are handlers and nobody listens yet."""
-        if self._listener is None and self._is_open and len(self._subscriptions):
+    def _begin_to_listen(self) -> None:
+        if self._is_open and self._home.loop is not None:
+            self._home.loop.call_soon_threadsafe(self._listen)
+
+    def _listen(self) -> tuple[Listener, ...]:
+        """Return what listens to the engine, begun where somebody wants to hear and nothing listens yet."""
+        if not self._is_open:
+            return ()
+        if self._listener is None and len(self._subscriptions):
             self._lanes = Lanes(self._capacity)
-            self._listener = Listener(self._broker, self._accept, _RECONNECTING, self._clock)
-        return self._listener
+            self._listener = self._listener_for(self._consume)
+        if self._ear is None and len(self._audience.listeners):
+            self._ear = self._listener_for(self._overhear)
+        return tuple(each for each in (self._listener, self._ear) if each is not None)
+
+    def _listener_for(self, session: Session) -> Listener:
+        return Listener(self._broker, session, _RECONNECTING, self._clock)
+
+    async def _consume(self, begun: Callable[[], None], stopping: asyncio.Event) -> None:
+        await self._broker.connect(consuming=True)
+        begun()
+        await self._broker.consume(self._accept, stopping)
+
+    async def _overhear(self, begun: Callable[[], None], stopping: asyncio.Event) -> None:
+        await self._broker.connect(consuming=False)
+        await unless(stopping, self._broker.listen(self._hear, begun))
+
+    def _hear(self, body: bytes) -> None:
+        with guard("read broadcast"):
+            self._backlogs.add(self._codec.decode(body))
 
     async def _accept(self, delivery: Delivery) -> None:
         """Read a delivery and put it behind those of the same key."""

@@ -5,34 +5,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeAlias
 
-from honeyhive.events.buses.broker import Broker, Deliver
+from honeyhive.events.buses.broker import Broker
 from honeyhive.resilience import RetryPolicy
 from honeyhive.resilience.facts import reason_of
 from honeyhive.utils.clock import Clock
 from honeyhive.utils.guard import guard
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "Session"]
 
 _logger = logging.getLogger("honeyhive.events")
 
 _LONGEST_PAUSE_S = 5.0
 
+Session: TypeAlias = Callable[[Callable[[], None], asyncio.Event], Awaitable[None]]
+"""Listens until the event is set, or raises when the engine is away; calls the function when nothing is missed any more."""
+
 
 class Listener:
-    """Takes what an engine delivers; connects again when the engine was away. For one event loop of asyncio.
+    """Takes what an engine has for us; connects again when the engine was away. For one event loop of asyncio.
 
     Args:
         broker: The engine.
-        deliver: Is given the deliveries.
+        session: Listens to it, as long as it is there.
         reconnecting: How long to pause while the engine cannot be reached.
         clock: Tells the time.
     """
 
-    def __init__(self, broker: Broker, deliver: Deliver, reconnecting: RetryPolicy, clock: Clock) -> None:
+    def __init__(self, broker: Broker, session: Session, reconnecting: RetryPolicy, clock: Clock) -> None:
         self._broker = broker
-        self._deliver = deliver
+        self._session = session
         self._reconnecting = reconnecting
         self._clock = clock
         self._attempts = reconnecting.begin(clock)
@@ -42,15 +46,15 @@ class Listener:
 
     @property
     def is_ready(self) -> bool:
-        """Whether what is sent from here on will be delivered."""
+        """Whether what is sent from here on will come."""
         return self._ready.is_set()
 
     async def ready(self) -> None:
-        """Return when what is sent from here on will be delivered."""
+        """Return when what is sent from here on will come."""
         await self._ready.wait()
 
     async def drain(self) -> None:
-        """Take no more; return when all that was delivered is acknowledged."""
+        """Take no more; return when the session has ended in good order."""
         self._stopping.set()
         await asyncio.wait({self._task})
 
@@ -71,11 +75,12 @@ class Listener:
         """Listen until told to stop or the engine is away; return what went wrong."""
         errors: list[Exception] = []
         with guard("listen", lambda _, error: errors.append(error)):
-            await self._broker.connect(consuming=True)
-            self._ready.set()
-            self._attempts = self._reconnecting.begin(self._clock)
-            await self._broker.consume(self._deliver, self._stopping)
+            await self._session(self._begin, self._stopping)
         return errors
+
+    def _begin(self) -> None:
+        self._ready.set()
+        self._attempts = self._reconnecting.begin(self._clock)
 
     def _tell(self, error: Exception) -> None:
         system = self._broker.system

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from honeyhive.events.bus import Handler, MessageBus, Outcome, PublishResult
+from honeyhive.events.bus import Broadcaster, Handler, MessageBus, Outcome, PublishResult
+from honeyhive.events.buses.broadcasts import tell_of_failure
 from honeyhive.events.buses.dead_letters import DeadLetter, InMemoryDeadLetters
 from honeyhive.events.buses.delivery import attempts, dead_letter, raise_errors, tried
 from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
@@ -22,7 +23,7 @@ M = TypeVar("M", bound=Message)
 _ONCE = RetryPolicy(max_attempts=1)
 
 
-class InMemoryMessageBus(MessageBus):
+class InMemoryMessageBus(MessageBus, Broadcaster):
     """Calls the handlers of a message at once, one after the other, in the order of subscription.
 
     All handlers are called, also when one fails. Then ``publish`` raises: of one failed handler its own error, untouched;
@@ -48,6 +49,7 @@ class InMemoryMessageBus(MessageBus):
         self._retry = retry
         self._clock = clock or SystemClock()
         self._subscriptions = Subscriptions(middleware)
+        self._listeners = Subscriptions(middleware)
         self._tracing = MessageTracing("in_memory", "memory")
         self._is_closed = False
 
@@ -75,6 +77,21 @@ class InMemoryMessageBus(MessageBus):
         """
         return self._subscriptions.add(message_type, handler, group=group, retry=retry)
 
+    def listen(self, message_type: type[M] | str, handler: Handler[M]) -> Subscription:
+        """Have *handler* called with every message of *message_type* that is broadcast.
+
+        Args:
+            message_type: A class, or a pattern of type names such as ``"order.*"``.
+            handler: A function, a coroutine function, or an object with a method ``handle``.
+
+        Returns:
+            The subscription, which can be cancelled.
+
+        Raises:
+            TypeError: *handler* cannot handle anything, or *message_type* is neither class nor pattern.
+        """
+        return self._listeners.add(message_type, handler)
+
     def publish(self, message: Message) -> PublishResult:
         """Bring *message* to its handlers and return what they returned.
 
@@ -82,8 +99,7 @@ class InMemoryMessageBus(MessageBus):
             BusClosedError: The bus was closed.
             ExceptionGroup: Several handlers failed; one that fails alone raises its own error.
         """
-        if self._is_closed:
-            raise BusClosedError("the bus was closed; publish before close(), or make a new bus")
+        self._refuse_if_closed()
         subscriptions = self._subscriptions.of(message)
         if records_spans():
             with self._tracing.publishing(message):
@@ -93,6 +109,18 @@ class InMemoryMessageBus(MessageBus):
             outcomes = tuple([self._call(each, message) for each in subscriptions])
             raise_errors(message, outcomes)
         return PublishResult(message, outcomes)
+
+    def broadcast(self, message: Message) -> PublishResult:
+        """Tell *message* to all who listen, one after the other; what one raises is on its span and in the log.
+
+        Raises:
+            BusClosedError: The bus was closed.
+        """
+        self._refuse_if_closed()
+        with self._tracing.publishing(message):
+            for listener in self._listeners.of(message):
+                self._tell(listener, message)
+        return PublishResult(message)
 
     def replay(self, letter: DeadLetter) -> PublishResult:
         """Bring the message of *letter* to the handler that failed it; when it succeeds, the letter is gone.
@@ -109,6 +137,17 @@ class InMemoryMessageBus(MessageBus):
     def close(self) -> None:
         """Refuse what is published from here on."""
         self._is_closed = True
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise BusClosedError("the bus was closed; publish before close(), or make a new bus")
+
+    def _tell(self, listener: Subscription, message: Message) -> None:
+        with self._tracing.processing(message, listener.name) as span:
+            _, error = tried(listener, message)
+            if error is not None:
+                mark_failed(span, error)
+                tell_of_failure(dead_letter(message, Outcome(listener.name, error=error), self._clock))
 
     def _traced(self, subscription: Subscription, message: Message) -> Outcome:
         with self._tracing.processing(message, subscription.name) as span:

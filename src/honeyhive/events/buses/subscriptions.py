@@ -113,6 +113,9 @@ class Subscriptions:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __contains__(self, subscription: object) -> bool:
+        return subscription in self._all
+
     def _plan(self, message: Message) -> Plan:
         with self._changing:
             plan = Plan([each for each in self._all if _wants(each.wanted, message)])
