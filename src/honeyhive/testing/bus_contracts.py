@@ -30,8 +30,7 @@ import pytest
 from honeyhive.events import Command, DeadLetter, Event, InMemoryInbox, Message, decode, idempotent
 from honeyhive.exceptions import BusClosedError, PublishError
 from honeyhive.resilience import RetryPolicy
-from honeyhive.testing.exporter import MemoryExporter
-from honeyhive.testing.tracers import TestableTracer
+from honeyhive.testing.tracers import SpanCapture
 
 __all__ = ["BusContract", "Heard", "Paid", "Pay"]
 
@@ -205,21 +204,19 @@ class BusContract:
         assert (command.id, command.correlation_id) == (event.causation_id, event.correlation_id)
 
     async def test_one_trace_runs_from_the_publisher_through_the_handler(self, make: Make) -> None:
-        exporter = MemoryExporter()
-        tracer = TestableTracer(span_processor=exporter.processor(), test_mode=True)
         heard = Heard()
 
-        async with running(make(), [(Paid, heard)]) as bus:
-            with tracer.with_session("chat") as session, tracer.start_span("request"):
-                await self.publish(bus, Paid(order_id="1"))
-            await heard.wait_for(1)
+        with SpanCapture.running() as recorded:
+            async with running(make(), [(Paid, heard)]) as bus:
+                with recorded.tracer.with_session("chat") as session, recorded.tracer.start_span("request"):
+                    await self.publish(bus, Paid(order_id="1"))
+                await heard.wait_for(1)
 
-        sent, handled = exporter.named("publish Paid"), exporter.named("process Paid")
+        sent, handled = recorded.named("publish Paid"), recorded.named("process Paid")
         assert ("request", sent.span_id) == (sent.parent, handled.parent_id)
-        assert [exporter.named("request").trace_id] * 2 == [sent.trace_id, handled.trace_id]
+        assert [recorded.named("request").trace_id] * 2 == [sent.trace_id, handled.trace_id]
         assert session == handled.session_id
         assert {"PRODUCER", "CONSUMER"} == {sent.span.kind.name, handled.span.kind.name}
-        tracer.shutdown()
 
     # -- order -------------------------------------------------------------------------------
 
@@ -404,18 +401,16 @@ class BusContract:
         assert [0, 1, 2] == heard.numbers
 
     async def test_one_trace_runs_from_the_broadcaster_to_its_listeners(self, make: Make) -> None:
-        exporter = MemoryExporter()
-        tracer = TestableTracer(span_processor=exporter.processor(), test_mode=True)
         heard = Heard()
 
-        async with running(make(), listeners=[(Paid, heard)]) as bus:
-            with tracer.start_span("request"):
-                await finished(bus.broadcast(Paid(order_id="1")))
-            await heard.wait_for(1)
+        with SpanCapture.running() as recorded:
+            async with running(make(), listeners=[(Paid, heard)]) as bus:
+                with recorded.tracer.start_span("request"):
+                    await finished(bus.broadcast(Paid(order_id="1")))
+                await heard.wait_for(1)
 
-        sent, told = exporter.named("publish Paid"), exporter.named("process Paid")
+        sent, told = recorded.named("publish Paid"), recorded.named("process Paid")
         assert ("request", sent.span_id, sent.trace_id) == (sent.parent, told.parent_id, told.trace_id)
-        tracer.shutdown()
 
     async def test_broadcasts_are_heard_again_after_a_restart_of_the_engine(
         self, make: Make, restart_engine: Callable[[], None] | None
