@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from honeyhive.events import Event, MessageBus
 from honeyhive.runtime.declaring import on_message
@@ -18,6 +18,10 @@ from honeyhive.utils.guard import guard
 __all__ = ["Announcer", "Projecting", "RecordsAccepted"]
 
 
+_GATHER_S: Final = 0.005
+"""How long news wait for more of them: publishing costs as much as accepting does."""
+
+
 class RecordsAccepted(Event):
     """The log has grown by so many records."""
 
@@ -25,7 +29,7 @@ class RecordsAccepted(Event):
 
 
 class Announcer:
-    """Publishes that the log has grown; what comes while it is publishing makes one message.
+    """Publishes that the log has grown; what comes within some milliseconds makes one message.
 
     Used with ``async with``.
 
@@ -61,6 +65,7 @@ class Announcer:
     async def _run(self) -> None:
         while True:
             await self._news.wait()
+            await asyncio.sleep(_GATHER_S)
             self._news.clear()
             with self._lock:
                 records, self._records = self._records, 0
