@@ -6,6 +6,7 @@ The position moves in the same transaction as the rows, so after a crash nothing
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -22,7 +23,7 @@ from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
 from honeyhive.server.events import Event, client_report, project_rest
 from honeyhive.server.logs import rows_of_logs
-from honeyhive.server.records import row_of_event, rows_of_request
+from honeyhive.server.records import Row, row_of_event, rows_of_request
 from honeyhive.server.store import Amendment, Changes, Store
 
 __all__ = ["IngestProjector", "ReadModel", "changes_of", "make_projector"]
@@ -30,11 +31,19 @@ __all__ = ["IngestProjector", "ReadModel", "changes_of", "make_projector"]
 _BATCH_ITEMS: Final = 4_096
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 
+_NEWS_NS: Final = 60 * 10**9
+"""What was accepted longer ago is no news: it is being projected again."""
+
 IngestProjector: TypeAlias = Projector[DatedRecord, Position]
 
 
 def make_projector(
-    journal: Readable, path: Path, *, on_failure: Callable[[BaseException], None], rebuild: bool = False
+    journal: Readable,
+    path: Path,
+    *,
+    on_failure: Callable[[BaseException], None],
+    on_readable: Callable[[Sequence[Row]], None] | None = None,
+    rebuild: bool = False,
 ) -> IngestProjector:
     """Return what follows the journal and keeps the read model at *path* up to date, in a thread of its own.
 
@@ -42,11 +51,12 @@ def make_projector(
         journal: What to follow.
         path: The database file.
         on_failure: Called from the thread, once, when it cannot go on.
+        on_readable: Told from the thread what has become readable.
         rebuild: Forget the read model first and project the whole journal again.
     """
     source = LogSource(journal, max_bytes=_BATCH_BYTES, max_items=_BATCH_ITEMS)
     # A read model that cannot be written ends the server, which then says so, instead of answering ever older things.
-    return Projector(source, ReadModel(path), on_failure=on_failure, pauses=(), rebuild=rebuild)
+    return Projector(source, ReadModel(path, on_readable), on_failure=on_failure, pauses=(), rebuild=rebuild)
 
 
 class ReadModel(Sink[DatedRecord, Position]):
@@ -54,13 +64,15 @@ class ReadModel(Sink[DatedRecord, Position]):
 
     Args:
         path: The database file; made when absent, put aside when damaged.
+        on_readable: Told of the spans that were accepted lately, once they can be read.
     """
 
     name = "read model"
     outages: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_readable: Callable[[Sequence[Row]], None] | None = None) -> None:
         self._path = path
+        self._on_readable = on_readable
         self._opened: Store | None = None
 
     @property
@@ -80,7 +92,13 @@ class ReadModel(Sink[DatedRecord, Position]):
 
     def apply(self, records: Sequence[DatedRecord]) -> None:
         """Apply *records*, all of them or nothing."""
-        self._store.apply([(record.position, changes_of(record)) for record in records])
+        changes = [(record, changes_of(record)) for record in records]
+        self._store.apply([(record.position, change) for record, change in changes])
+        if self._on_readable is not None:
+            earliest_ns = time.time_ns() - _NEWS_NS
+            self._on_readable(
+                [row for record, change in changes if (record.recorded_ns or 0) > earliest_ns for row in change.rows]
+            )
 
     def bury(self, record: DatedRecord, error: Exception) -> None:
         """Keep the reason why *record* cannot be projected; the journal keeps the record."""

@@ -2,9 +2,10 @@
 
 ::
 
-    http        Ingest, Reading, Pages        bound the request, append it to the log, answer; ask the read model
-    worker      Projecting                    from the log to the read model
-    scheduler   Adoption                      what programs have left in the spool of this machine
+    http        Ingest                  bound the request, append it to the log, answer
+                Reading, Pages, Live    ask the read model; be told what has become readable
+    worker      Projecting              from the log to the read model
+    scheduler   Adoption                what programs have left in the spool of this machine
 
 `local` is all of it in one process, on files and with a bus in memory; ``honeyhive serve`` runs it.
 """
@@ -12,17 +13,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
 from anyio import to_thread
 
-from honeyhive.events import AsyncMessageBus, MessageBus
+from honeyhive.events import AsyncMessageBus, Broadcaster, MessageBus
 from honeyhive.exceptions import JournalError
 from honeyhive.models.wire import DEFAULT_PORT, LOCAL, spool_root
-from honeyhive.runtime import HttpSettings, SchedulerSettings, Service
+from honeyhive.runtime import HttpSettings, SchedulerSettings, Service, Sockets
+from honeyhive.runtime.sockets import LocalRelay
 from honeyhive.server.adoption import Adopter, Adoption
 from honeyhive.server.app import web_app
 from honeyhive.server.config import PREFIX, LocalConfig
@@ -30,6 +32,7 @@ from honeyhive.server.connections import guarded_protocol
 from honeyhive.server.events import Intake
 from honeyhive.server.ingest import Ingest
 from honeyhive.server.limits import Limits
+from honeyhive.server.live import Live, SpansReadable, Teller, Watchers
 from honeyhive.server.pages import Pages
 from honeyhive.server.projecting import Announcer, Projecting
 from honeyhive.server.projector import IngestProjector
@@ -74,15 +77,39 @@ async def memory_bus() -> AsyncIterator[MessageBus]:
         yield bus
 
 
-async def files(config: LocalConfig, limits: Limits, announcer: Announcer) -> AsyncIterator[Storage]:
+async def files(config: LocalConfig, limits: Limits, announcer: Announcer, teller: Teller) -> AsyncIterator[Storage]:
     async with _ending_on_failure() as fail:
         storage = FileStorage(
-            config.data, on_append=announcer.note, on_failure=fail, limits=limits, rebuild=config.rebuild
+            config.data,
+            on_append=announcer.note,
+            on_readable=teller.tell,
+            on_failure=fail,
+            limits=limits,
+            rebuild=config.rebuild,
         )
         try:
             yield storage
         finally:
             storage.close()
+
+
+def broadcaster(bus: MessageBus) -> Broadcaster:
+    if not isinstance(bus, Broadcaster):
+        raise TypeError(f"the backend's bus must broadcast, which a {type(bus).__name__} does not")
+    return bus
+
+
+async def teller(bus: Broadcaster) -> AsyncIterator[Teller]:
+    teller = Teller(bus)
+    async with teller.at_work():
+        yield teller
+
+
+def watchers(bus: Broadcaster) -> Iterator[Watchers]:
+    watchers = Watchers()
+    listener = bus.listen(SpansReadable, watchers.hear)
+    yield watchers
+    listener.cancel()
 
 
 def adopter(storage: Storage, intake: Intake, limits: Limits) -> Adopter:
@@ -135,8 +162,12 @@ HTTP: Final = HttpSettings(
 
 local = Service(
     "honeyhive",
-    providers=[limits, intake, announcer, Asking, projector, memory_bus, files, adopter, local_access],
-    controllers=[Ingest, Reading, Pages, Projecting, Adoption],
+    providers=[
+        *(limits, intake, announcer, Asking, projector, broadcaster, teller, watchers),
+        *(memory_bus, files, adopter, local_access),
+    ],
+    controllers=[Ingest, Reading, Pages, Live, Projecting, Adoption],
+    interceptors=[Sockets(relay=LocalRelay())],
     config=LocalConfig,
     config_prefix=PREFIX,
     http=HTTP,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from honeyhive.server.limits import Limits
 from honeyhive.server.log import IngestLog
 from honeyhive.server.projector import IngestProjector, make_projector
 from honeyhive.server.queries import Queries
+from honeyhive.server.records import Row
 
 __all__ = ["FileStorage", "Log", "Progress", "Storage"]
 
@@ -87,6 +88,7 @@ class FileStorage(Storage):
     Args:
         data: The directory; made when absent. The journal's lock keeps a second backend out.
         on_append: Called after each durable append, from the thread that has appended.
+        on_readable: Told what has become readable, from the thread of the projector.
         on_failure: Called when nothing more can be accepted or shown, from any thread.
         limits: How long a query may take.
         rebuild: Forget the read model and make it anew.
@@ -100,6 +102,7 @@ class FileStorage(Storage):
         data: Path,
         *,
         on_append: Callable[[], None],
+        on_readable: Callable[[Sequence[Row]], None],
         on_failure: Callable[[BaseException], None],
         limits: Limits,
         rebuild: bool = False,
@@ -108,7 +111,9 @@ class FileStorage(Storage):
         index = data / INDEX_NAME
         self.log = IngestLog(self._journal, on_append=on_append, on_failure=on_failure)
         self.queries = Queries(index, longest_s=limits.query_s)
-        self.projector = make_projector(self._journal, index, on_failure=on_failure, rebuild=rebuild)
+        self.projector = make_projector(
+            self._journal, index, on_failure=on_failure, on_readable=on_readable, rebuild=rebuild
+        )
         self.progress = _OfProjector(self.projector)
 
     def close(self) -> None:

@@ -37,6 +37,10 @@ from honeyhive.runtime import (
 from honeyhive.testing import SpanCapture, TracerFactory
 
 
+class Naming(BaseModel):
+    title: str = "none"
+
+
 class NewTask(BaseModel):
     title: str
 
@@ -252,6 +256,23 @@ def test_the_application_stands_on_the_users_own() -> None:
     assert ["mine", "tea"] == answers
     assert title == "Mine"
     assert ["start", "stop"] == log
+
+
+def test_the_users_application_may_be_made_from_the_configuration() -> None:
+    def named(naming: Naming) -> FastAPI:
+        return FastAPI(title=naming.title)
+
+    service = Service("shop", controllers=[Tasks], config=Naming, http=HttpSettings(app=named))
+
+    assert http_app(service, environ={"TITLE": "Shop"}).title == "Shop"
+
+
+def test_the_users_application_can_ask_for_nothing_else() -> None:
+    def named(title: str) -> FastAPI:
+        return FastAPI(title=title)
+
+    with pytest.raises(DeclarationError, match=r"named makes the application, and may take the configuration only"):
+        http_app(Service("shop", controllers=[Tasks], http=HttpSettings(app=named)), environ={})
 
 
 def test_an_application_that_was_not_started_says_so() -> None:

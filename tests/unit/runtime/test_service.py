@@ -64,6 +64,17 @@ def pool_of(config: Config) -> Pool:
     return Pool(config.database_url)
 
 
+class Stock:
+    pass
+
+
+class Counts:
+    def __init__(self, stock: Stock) -> None: ...
+
+    @every("* * * * *")
+    async def count(self) -> None: ...
+
+
 class Reads:
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
@@ -122,6 +133,37 @@ async def test_all_processes_share_one_configuration() -> None:
     found = [await call(service, name, {"DATABASE_URL": "db://"}) for name in ("injected", "hooked")]
 
     assert ["db://", "db://"] == found
+
+
+async def test_a_program_that_has_the_configuration_gives_it_itself() -> None:
+    service = Service("shop", providers=[pool_of, Repository], controllers=[Reads], config=Config)
+    assembly = service.build(config=Config(database_url="given://"))
+
+    async with assembly.opened() as process:
+        assert (await process.find(Pool)).url == "given://"
+
+
+def test_a_configuration_of_another_kind_is_refused() -> None:
+    class Other(BaseModel): ...
+
+    with pytest.raises(DeclarationError, match="'shop' is configured by"):
+        Service("shop", controllers=[Reads], providers=[pool_of, Repository], config=Config).build(config=Other())
+
+
+async def test_what_a_process_does_not_do_is_not_made_there() -> None:
+    made = []
+
+    def stock() -> Stock:
+        made.append("stock")
+        return Stock()
+
+    service = Service("shop", providers=[pool_of, Repository, stock], controllers=[Reads, Counts], config=Config)
+    assembly = service.build({"DATABASE_URL": "db://"})
+
+    async with assembly.opened(lambda handler: handler.method == "read"):
+        assert made == []
+    async with assembly.opened():
+        assert made == ["stock"]
 
 
 @pytest.mark.acceptance("J12")

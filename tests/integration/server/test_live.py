@@ -1,0 +1,73 @@
+"""The live tail: spans reach those who watch as they become readable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+Make = Callable[..., dict[str, object]]
+
+
+@contextmanager
+def watching(server: Any, query: str = "", **headers: str) -> Iterator[ClientConnection]:
+    address = server.address.replace("http:", "ws:")
+    headers = headers or {"Authorization": f"Bearer {server.token}"}
+    with connect(f"{address}/v1/live{query}", additional_headers=headers, proxy=None) as socket:
+        yield socket
+
+
+def told(socket: ClientConnection) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(socket.recv(timeout=10))
+    return message
+
+
+def test_spans_are_told_as_they_become_readable(
+    server: Any, client: httpx.Client, span: Make, request_of: Make
+) -> None:
+    with watching(server) as socket:
+        client.post("/v1/traces", json=request_of(span("first"), span("second")))
+        message = told(socket)
+
+        assert [each["name"] for each in message["spans"]] == ["first", "second"]
+        assert message["omitted"] == 0
+        [shown, _] = message["spans"]
+        assert "details" not in shown
+        assert client.get(f"/v1/traces/{shown['trace_id']}/spans/{shown['span_id']}").status_code == 200
+
+
+def test_a_watcher_is_told_what_it_asked_for_only(
+    server: Any, client: httpx.Client, span: Make, request_of: Make
+) -> None:
+    def of(session: str) -> dict[str, object]:
+        return span(session, attributes={"honeyhive.session_id": session, "honeyhive.project": "tea"})
+
+    with watching(server, "?session_id=mine&project=tea") as socket:
+        client.post("/v1/traces", json=request_of(of("theirs")))
+        client.post("/v1/traces", json=request_of(of("theirs"), of("mine")))
+
+        assert [each["name"] for each in told(socket)["spans"]] == ["mine"]
+
+
+def test_of_very_many_the_rest_is_counted(server: Any, client: httpx.Client, span: Make, request_of: Make) -> None:
+    with watching(server) as socket:
+        client.post("/v1/traces", json=request_of(*(span(str(number)) for number in range(250))))
+        message = told(socket)
+
+    assert (len(message["spans"]), message["omitted"]) == (100, 150)
+
+
+def test_whoever_is_not_let_in_hears_nothing(server: Any) -> None:
+    with pytest.raises(InvalidStatus, match="403"), watching(server, Authorization="Bearer wrong"):
+        pass
+
+
+def test_those_who_watch_do_not_keep_it_from_stopping(server: Any) -> None:
+    with watching(server):
+        assert server.stop() == 0
