@@ -16,7 +16,7 @@ from honeyhive.utils import wording
 from honeyhive.utils.text import visible
 from honeyhive.utils.trees import Row, drawn
 
-__all__ = ["print_page", "shown", "tree_lines", "whole", "with_queries"]
+__all__ = ["print_page", "shown", "span_line", "tree_lines", "whole", "with_queries"]
 
 P = ParamSpec("P")
 Item = Mapping[str, object]
@@ -68,19 +68,24 @@ def print_page(
 def tree_lines(spans: Iterable[Mapping[str, object]]) -> Iterable[str]:
     """Draw spans, given parents first with ``depth`` and ``children``, as a tree of lines."""
     return drawn(
-        Row(whole(span["depth"]), len(children) if isinstance(children := span["children"], list) else 0, _line(span))
+        Row(
+            whole(span["depth"]),
+            len(children) if isinstance(children := span["children"], list) else 0,
+            span_line(span),
+        )
         for span in spans
     )
 
 
-def _line(span: Mapping[str, object]) -> str:
+def span_line(span: Mapping[str, object]) -> str:
+    """Write a span as a line: type, name, duration, model, tokens, error."""
     parts = [
         f"{shown(span['event_type'])} {shown(span['name']) or '(no name)'}",
         wording.duration(whole(span["end_ns"]) - whole(span["start_ns"])),
         shown(span["model"]),
         _tokens(span),
         f"✕ {shown(span['error'])}" if span["error"] is not None else "",
-        "(orphan)" if span["is_orphan"] else "",
+        "(orphan)" if span.get("is_orphan") else "",
     ]
     return "  ".join(part for part in parts if part)
 

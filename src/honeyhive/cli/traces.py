@@ -1,6 +1,6 @@
-"""``honeyhive traces``: list, show and export what is recorded on this machine.
+"""``honeyhive traces``: list, show, export and follow what is recorded on this machine.
 
-These commands read the backend's SQLite file directly: SQLite lets many read while one writes, so they work beside a
+All but ``follow``, which asks the running backend, read the backend's SQLite file directly: SQLite lets many read while one writes, so they work beside a
 running server and without one, need no token, and cannot disturb ingest. They see what the server has projected.
 """
 
@@ -14,9 +14,11 @@ from typing import Final
 
 import click
 
-from honeyhive.cli.listing import print_page, shown, tree_lines, whole, with_queries
+from honeyhive.cli.listing import print_page, shown, span_line, tree_lines, whole, with_queries
+from honeyhive.exceptions import HoneyHiveError
 from honeyhive.server.home import INDEX_NAME, current_data
 from honeyhive.server.queries import Cursor, Listing, Queries
+from honeyhive.server.watching import live_spans
 from honeyhive.utils import wording
 from honeyhive.utils.text import visible
 
@@ -33,7 +35,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.pass_context
 def traces(context: click.Context, data: Path | None) -> None:
-    """List, show and export recorded traces, whether or not a backend is running."""
+    """List, show, export and follow recorded traces."""
     context.obj = Queries((data or current_data()) / INDEX_NAME, longest_s=60)
 
 
@@ -97,6 +99,22 @@ def export(queries: Queries, shape: str, project: str | None, session_id: str | 
         write(separator + json.dumps(span))
         separator = ",\n"
     write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+@traces.command()
+@click.option("--project", help="Only of this project.")
+@click.option("--session", "session_id", help="Only of this session.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one span a line.")
+def follow(project: str | None, session_id: str | None, as_json: bool) -> None:
+    """Print spans as the running backend shows them, until Ctrl-C."""
+    try:
+        for news in live_spans(project=project, session_id=session_id):
+            for span in news.spans:
+                click.echo(json.dumps(span) if as_json else span_line(span))
+            if news.omitted:
+                click.echo(f"({wording.counted(news.omitted, 'span')} more)", err=True)
+    except HoneyHiveError as error:
+        raise click.ClickException(str(error)) from error
 
 
 _HEAD: Final = ("TRACE", "STARTED", "DURATION", "SPANS", "ERRORS", "PROJECT", "NAME")

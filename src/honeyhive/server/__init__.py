@@ -20,7 +20,7 @@
     store        the read model in SQLite           tree      spans as a tree
     queries      what readers ask                   filters   what they may ask for
     reading      the routes that give data out      pages/    the same for people
-    live         what has just become readable, over a WebSocket
+    live         what has just become readable, over a WebSocket      watching   its other end
 
 The journal is the truth; the SQLite file beside it can be made again from the journal at any time.
 """

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from select import select
 from typing import Any
 
 import httpx
@@ -71,3 +74,30 @@ def test_whoever_is_not_let_in_hears_nothing(server: Any) -> None:
 def test_those_who_watch_do_not_keep_it_from_stopping(server: Any) -> None:
     with watching(server):
         assert server.stop() == 0
+
+
+def test_spans_can_be_followed_in_the_terminal(
+    server: Any, client: httpx.Client, span: Make, request_of: Make, eventually: Callable[..., object]
+) -> None:
+    follow = [sys.executable, "-m", "honeyhive.cli", "traces", "follow", "--project", "tea"]
+    with subprocess.Popen([*follow, "--json"], stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+
+        def brewed() -> bool:
+            client.post("/v1/traces", json=request_of(span("brew", attributes={"honeyhive.project": "tea"})))
+            return bool(select([following.stdout], [], [], 0.2)[0])
+
+        eventually(brewed)
+        server.stop()
+        spans = [json.loads(line) for line in following.stdout]
+
+    assert following.returncode == 0
+    assert {"brew"} == {each["name"] for each in spans}
+
+
+def test_there_is_nothing_to_follow_without_a_backend() -> None:
+    follow = [sys.executable, "-m", "honeyhive.cli", "traces", "follow"]
+    done = subprocess.run(follow, capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == 1
+    assert "honeyhive serve" in done.stderr
