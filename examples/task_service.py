@@ -28,7 +28,6 @@ from honeyhive.runtime import (
     MemoryTickLedger,
     Provider,
     Publishing,
-    RedisRelay,
     Service,
     Sockets,
     SqlSession,
@@ -166,17 +165,6 @@ async def ledger(config: Config, engine: AsyncEngine) -> AsyncIterator[TickLedge
         yield opened
 
 
-async def sockets(config: Config) -> AsyncIterator[Sockets]:
-    """Bring broadcasts to all processes."""
-    if config.redis_url is None:
-        yield Sockets()
-        return
-    from redis.asyncio import Redis
-
-    async with Redis.from_url(config.redis_url) as redis:
-        yield Sockets(RedisRelay(redis))
-
-
 def sessions(engine: AsyncEngine) -> SqlSession:
     """Give every execution a session of its own."""
     return SqlSession(engine)
@@ -193,6 +181,6 @@ service = Service(
     providers=providers,
     controllers=[Tasks],
     # Entered from the first to the last, left in reverse: a message leaves after the commit.
-    interceptors=[Tracing(), sockets, Publishing, sessions],
+    interceptors=[Tracing(), Sockets, Publishing, sessions],
     config=Config,
 )

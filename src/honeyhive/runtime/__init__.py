@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from honeyhive.runtime.providers import Provider, Token
     from honeyhive.runtime.scheduler import Scheduler
     from honeyhive.runtime.service import HttpSettings, SchedulerSettings, Service, WorkerSettings
-    from honeyhive.runtime.sockets import RedisRelay, SocketManager, Sockets
+    from honeyhive.runtime.sockets import LocalRelay, SocketManager, Sockets
     from honeyhive.runtime.sql import Crud, SqlSession
     from honeyhive.runtime.tracing import Tracing
 
@@ -51,6 +51,7 @@ _HOMES = {
     "HttpExecution": "execution",
     "HttpSettings": "service",
     "Interceptor": "interceptors",
+    "LocalRelay": "sockets",
     "MemoryTickLedger": "ledgers",
     "MessageExecution": "execution",
     "Once": "outbox",
@@ -58,7 +59,6 @@ _HOMES = {
     "Provider": "providers",
     "Publishing": "publishing",
     "RateLimit": "limiting",
-    "RedisRelay": "sockets",
     "RedisTickLedger": "ledgers",
     "ScheduleExecution": "execution",
     "Scheduler": "scheduler",
@@ -102,6 +102,7 @@ __all__ = [
     "HttpExecution",
     "HttpSettings",
     "Interceptor",
+    "LocalRelay",
     "MemoryTickLedger",
     "MessageExecution",
     "Once",
@@ -109,7 +110,6 @@ __all__ = [
     "Provider",
     "Publishing",
     "RateLimit",
-    "RedisRelay",
     "RedisTickLedger",
     "ScheduleExecution",
     "Scheduler",

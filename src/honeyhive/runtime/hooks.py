@@ -128,7 +128,7 @@ def use_ws_manager() -> SocketManager:
     """
     from honeyhive.runtime.sockets import SocketsState
 
-    return _found(SocketsState, "Sockets()").manager
+    return _found(SocketsState, "Sockets").manager
 
 
 def found_or_none(state: type[S]) -> S | None:

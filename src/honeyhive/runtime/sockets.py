@@ -1,33 +1,33 @@
 """WebSocket connections of a service: who is connected, in which rooms, and how all of them are told something.
 
-A process holds its own connections. What is broadcast goes through a relay, which brings it to every process of the
-service, also from workers and schedulers, which hold no connection at all::
+A process holds its own connections. What is broadcast goes over the service's bus to every process, also from workers
+and schedulers, which hold no connection at all::
 
-    worker: use_ws_manager().broadcast("done") -> relay -> HTTP process 1 -> its connections
-                                                        -> HTTP process 2 -> its connections
+    worker: use_ws_manager().broadcast("done") -> bus -> HTTP process 1 -> its connections
+                                                      -> HTTP process 2 -> its connections
 """
 
 from __future__ import annotations
 
-import base64
-import json
+import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from honeyhive.events import Broadcaster, InMemoryMessageBus, Message, MessageBus
+from honeyhive.exceptions import DeclarationError
 from honeyhive.models.state import State
 from honeyhive.runtime.execution import Execution
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
     from starlette.websockets import WebSocket
 
-__all__ = ["Frame", "LocalRelay", "RedisRelay", "SocketConnection", "SocketManager", "SocketRelay", "Sockets"]
+__all__ = ["BusRelay", "Frame", "LocalRelay", "SocketConnection", "SocketManager", "SocketRelay", "Sockets"]
 
 _NORMAL: Final = 1000
 _TRY_AGAIN_LATER: Final = 1013
@@ -45,17 +45,25 @@ class Frame:
     data: str | bytes
     room: str | None = None
 
-    def to_json(self) -> str:
-        """Return what travels between processes."""
-        if isinstance(self.data, str):
-            return json.dumps({"room": self.room, "text": self.data})
-        return json.dumps({"room": self.room, "bytes": base64.b64encode(self.data).decode()})
+
+class FrameSent(Message, type="honeyhive.socket_frame"):
+    """A frame on its way from one process to all."""
+
+    room: str | None
+    text: str | None = None
+    binary: bytes | None = None
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Return the frame that `to_json` wrote."""
-        fields = json.loads(text)
-        return cls(fields["text"] if "text" in fields else base64.b64decode(fields["bytes"]), fields["room"])
+    def of(cls, frame: Frame) -> Self:
+        """Return the message that brings *frame*."""
+        if isinstance(frame.data, str):
+            return cls(room=frame.room, text=frame.data)
+        return cls(room=frame.room, binary=frame.data)
+
+    @property
+    def frame(self) -> Frame:
+        """What was sent."""
+        return Frame(self.text or "" if self.binary is None else self.binary, self.room)
 
 
 Deliver = Callable[[Frame], None]
@@ -95,41 +103,37 @@ class LocalRelay:
             self._deliver = None
 
 
-class RedisRelay:
-    """Brings frames to every process through a channel of Redis.
-
-    A lost connection is opened again; what is sent meanwhile is missed.
+class BusRelay:
+    """Brings frames to every process through a bus, as broadcasts.
 
     Args:
-        redis: A client, which stays yours.
-        channel: The channel, the same in every process of the service.
-        pause_s: How long to wait before a lost connection is opened again, in seconds.
+        bus: Lives in the event loop of the process, and stays yours.
     """
 
-    def __init__(self, redis: Redis, *, channel: str = "honeyhive:sockets", pause_s: float = 0.5) -> None:
-        self._redis: Any = redis
-        self._channel = channel
-        self._pause_s = pause_s
+    def __init__(self, bus: Broadcaster) -> None:
+        self._bus = bus
 
     async def send(self, frame: Frame) -> None:
-        """Bring *frame* to all processes."""
-        await self._redis.publish(self._channel, frame.to_json())
+        """Bring *frame* to all processes.
+
+        Raises:
+            PublishError: The engine cannot be reached now.
+        """
+        sent = self._bus.broadcast(FrameSent.of(frame))
+        if inspect.isawaitable(sent):
+            await sent
 
     async def run(self, deliver: Deliver) -> None:
         """Call *deliver* with every frame, until cancelled."""
-        from redis.exceptions import ConnectionError as LostConnectionError
 
-        while True:
-            try:
-                await self._listen(deliver)
-            except LostConnectionError:
-                await anyio.sleep(self._pause_s)
+        async def hear(message: FrameSent) -> None:
+            deliver(message.frame)
 
-    async def _listen(self, deliver: Deliver) -> None:
-        async with self._redis.pubsub(ignore_subscribe_messages=True) as listener:
-            await listener.subscribe(self._channel)
-            async for message in listener.listen():
-                deliver(Frame.from_json(message["data"]))
+        listener = self._bus.listen(FrameSent, hear)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            listener.cancel()
 
 
 @dataclass(slots=True, eq=False)
@@ -230,13 +234,20 @@ class SocketsState(State):
 class Sockets:
     """The interceptor behind `use_ws_manager`.
 
+    Declared as a class, ``interceptors=[Sockets]``, it is given the bus that the service provides, and broadcasts reach
+    the connections of all its processes. An instance without a bus, ``Sockets()``, reaches those of its own process.
+
     Args:
-        relay: Brings broadcasts to the other processes of the service; to this one only if not given.
+        bus: Brings broadcasts to the other processes of the service.
+        relay: Brings them in another way.
         backlog: How many frames may wait for one client before it is disconnected.
+
+    Raises:
+        DeclarationError: The bus cannot broadcast.
     """
 
-    def __init__(self, relay: SocketRelay | None = None, *, backlog: int = 256) -> None:
-        self._manager = SocketManager(relay or LocalRelay(), backlog=backlog)
+    def __init__(self, bus: MessageBus | None = None, relay: SocketRelay | None = None, *, backlog: int = 256) -> None:
+        self._manager = SocketManager(relay or _relay_over(bus), backlog=backlog)
         self._state = SocketsState(manager=self._manager)
 
     async def __aenter__(self) -> Self:
@@ -249,6 +260,18 @@ class Sockets:
     def intercept(self, _: Execution) -> AbstractAsyncContextManager[SocketsState]:
         """Let the execution reach the connections."""
         return nullcontext(self._state)
+
+
+def _relay_over(bus: MessageBus | None) -> SocketRelay:
+    if bus is None or isinstance(bus, InMemoryMessageBus):
+        # Such a bus reaches its own process only, too, and calls nothing inside an event loop.
+        return LocalRelay()
+    if not isinstance(bus, Broadcaster):
+        raise DeclarationError(
+            f"Sockets: a {type(bus).__name__} does not broadcast; give it the methods of Broadcaster, or declare "
+            "Sockets(relay=...), with LocalRelay() where there is one process only"
+        )
+    return BusRelay(bus)
 
 
 async def _write(waiting: MemoryObjectReceiveStream[str | bytes], socket: WebSocket, written: anyio.Event) -> None:

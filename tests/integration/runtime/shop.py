@@ -21,7 +21,6 @@ from honeyhive.runtime import (
     HttpSettings,
     Once,
     OutboxPublishing,
-    RedisRelay,
     SchedulerSettings,
     Service,
     Sockets,
@@ -47,7 +46,6 @@ class Config(BaseModel):
 
     database_url: str
     bus_url: str
-    sockets_url: str
 
 
 class Base(DeclarativeBase):
@@ -125,9 +123,10 @@ async def database(config: Config) -> AsyncIterator[AsyncEngine]:
 
 
 async def bus(config: Config) -> AsyncIterator[MessageBus]:
-    from honeyhive.events import NATSMessageBus, RedisMessageBus
+    from honeyhive.events import NATSMessageBus, RabbitMQMessageBus, RedisMessageBus
 
-    kind = NATSMessageBus if config.bus_url.startswith("nats:") else RedisMessageBus
+    kinds = {"amqp": RabbitMQMessageBus, "nats": NATSMessageBus, "redis": RedisMessageBus}
+    kind = kinds[config.bus_url.partition(":")[0]]
     async with kind(config.bus_url, name="shop", group="shop", lease_s=2) as opened:
         yield opened
 
@@ -135,13 +134,6 @@ async def bus(config: Config) -> AsyncIterator[MessageBus]:
 async def ledger(engine: AsyncEngine) -> AsyncIterator[TickLedger]:
     async with SqlTickLedger(engine) as opened:
         yield opened
-
-
-async def sockets(config: Config) -> AsyncIterator[Sockets]:
-    from redis.asyncio import Redis
-
-    async with Redis.from_url(config.sockets_url) as redis:
-        yield Sockets(RedisRelay(redis))
 
 
 def sessions(engine: AsyncEngine) -> SqlSession:
@@ -161,7 +153,7 @@ service = Service(
     "shop",
     providers=[database, bus, ledger],
     controllers=[Shop],
-    interceptors=[Tracing(tracer), sockets, sessions, once, publishing],
+    interceptors=[Tracing(tracer), Sockets, sessions, once, publishing],
     config=Config,
     http=HttpSettings(port=0),
     scheduler=SchedulerSettings(lease_s=3),

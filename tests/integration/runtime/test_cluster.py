@@ -25,8 +25,9 @@ from services import CLOCK, RunProcess, Start
 Eventually = Callable[..., Any]
 
 ROLES = ("http", "worker", "scheduler")
-KILLING_S = float(os.environ.get("KILLING_SECONDS", "10"))
-"""How long processes are killed at random; KILLING_SECONDS=60 for the whole minute."""
+BROKERS = ("redis_server", "nats_server", "rabbitmq_server")
+KILLING_S = float(os.environ.get("KILLING_SECONDS", "5"))
+"""How long processes are killed at random on each broker; KILLING_SECONDS=60 for the whole minute."""
 
 
 TABLES = [
@@ -45,36 +46,34 @@ async def make_tables(url: str) -> None:
     await engine.dispose()
 
 
-@pytest.fixture(params=["redis", "nats"])
+@pytest.fixture(params=BROKERS)
 def broker(request: pytest.FixtureRequest) -> Engine:
     """What stands between the processes."""
-    engine: Engine = request.getfixturevalue(f"{request.param}_server")
+    engine: Engine = request.getfixturevalue(request.param)
     return engine
 
 
 @pytest.fixture
-def environ(redis_server: Engine, postgres_server: Engine, collector: Any, tmp_path: Path) -> dict[str, str]:
-    """Where the processes of the shop find everything; its tables are empty."""
+def environ(postgres_server: Engine, collector: Any, tmp_path: Path) -> dict[str, str]:
+    """Where the processes of the shop find everything but their broker; its tables are empty."""
     shutil.copy(Path(__file__).with_name("shop.py"), tmp_path / "shop.py")
     database = postgres_server.url.replace("postgresql://", "postgresql+asyncpg://")
     asyncio.run(make_tables(database))
     return {
         "DATABASE_URL": database,
-        "BUS_URL": redis_server.url,
-        "SOCKETS_URL": redis_server.url,
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.url,
     }
 
 
 @pytest.fixture
-def processes(start: Start, environ: dict[str, str]) -> dict[str, RunProcess]:
-    """One process for each role."""
-    return started(start, environ)
+def places(environ: dict[str, str], broker: Engine) -> dict[str, str]:
+    """Where the processes of the shop find everything, on each broker in turn."""
+    return {**environ, "BUS_URL": broker.url}
 
 
-def started(start: Start, environ: dict[str, str]) -> dict[str, RunProcess]:
+def started(start: Start, places: dict[str, str]) -> dict[str, RunProcess]:
     """Start one process for each role, and wait until all are ready."""
-    found = {role: start("shop:service", role, **environ) for role in ROLES}
+    found = {role: start("shop:service", role, **places) for role in ROLES}
     for role, process in found.items():
         process.wait_for(f"{role} is ready", longest_s=60)
     return found
@@ -83,9 +82,9 @@ def started(start: Start, environ: dict[str, str]) -> dict[str, RunProcess]:
 @pytest.mark.acceptance("J1")
 @pytest.mark.acceptance("J17")
 def test_one_trace_runs_through_three_processes(
-    start: Start, environ: dict[str, str], broker: Engine, collector: Any, eventually: Eventually
+    start: Start, places: dict[str, str], collector: Any, eventually: Eventually
 ) -> None:
-    processes = started(start, {**environ, "BUS_URL": broker.url})
+    processes = started(start, places)
     address = processes["http"].address()
 
     httpx.post(f"{address}/orders/tea").raise_for_status()
@@ -103,10 +102,10 @@ def spans(collector: Any) -> list[Any]:
 @pytest.mark.fault
 @pytest.mark.timeout(max(180, KILLING_S * 4))
 def test_killing_processes_at_random_loses_nothing_and_doubles_nothing(
-    start: Start, environ: dict[str, str], eventually: Eventually
+    start: Start, places: dict[str, str], eventually: Eventually
 ) -> None:
     """Two of each; every order is packed once and billed once, and every second has its one tick."""
-    processes = {(role, number): start("shop:service", role, **environ) for role in ROLES for number in (1, 2)}
+    processes = {(role, number): start("shop:service", role, **places) for role in ROLES for number in (1, 2)}
     for (role, _), process in processes.items():
         process.wait_for(f"{role} is ready", longest_s=60)
     random = Random(7)
@@ -119,7 +118,7 @@ def test_killing_processes_at_random_loses_nothing_and_doubles_nothing(
             orders.place(random.choice(alive))
         place = random.choice(list(processes))
         processes[place].stop(signal.SIGKILL)
-        processes[place] = start("shop:service", place[0], **environ)
+        processes[place] = start("shop:service", place[0], **places)
         processes[place].wait_for(f"{place[0]} is ready", longest_s=60)
 
     address = processes["http", 1].address()
@@ -166,7 +165,7 @@ def test_a_broker_that_is_down_at_the_start_and_dies_later_loses_nothing(
     start: Start, environ: dict[str, str], mortal_redis: Engine, eventually: Eventually
 ) -> None:
     mortal_redis.stop()
-    places = {**environ, "BUS_URL": mortal_redis.url, "SOCKETS_URL": mortal_redis.url}
+    places = {**environ, "BUS_URL": mortal_redis.url}
     http, worker = (start("shop:service", role, **places) for role in ("http", "worker"))
     mortal_redis.start()
     address = http.address()
@@ -184,9 +183,10 @@ def test_a_broker_that_is_down_at_the_start_and_dies_later_loses_nothing(
 
 @pytest.mark.acceptance("J19")
 def test_what_a_worker_broadcasts_reaches_the_clients_of_every_http_process(
-    processes: dict[str, RunProcess], start: Start, environ: dict[str, str]
+    start: Start, places: dict[str, str]
 ) -> None:
-    other = start("shop:service", "http", **environ)
+    processes = started(start, places)
+    other = start("shop:service", "http", **places)
     one, two = processes["http"].address(), other.address()
 
     with connect(f"ws{one[4:]}/live") as here, connect(f"ws{two[4:]}/live") as there:
@@ -197,10 +197,12 @@ def test_what_a_worker_broadcasts_reaches_the_clients_of_every_http_process(
 
 
 def test_ticks_run_once_among_several_schedulers(
-    processes: dict[str, RunProcess], start: Start, environ: dict[str, str], eventually: Eventually
+    start: Start, environ: dict[str, str], redis_server: Engine, eventually: Eventually
 ) -> None:
     """Two runs of one tick would break the primary key of its row, and show in a log."""
-    other = start("shop:service", "scheduler", **environ)
+    places = {**environ, "BUS_URL": redis_server.url}
+    processes = started(start, places)
+    other = start("shop:service", "scheduler", **places)
     other.wait_for("scheduler is ready")
     address = processes["http"].address()
 

@@ -60,7 +60,7 @@ service = Service(
     "greeter",
     providers=[Provider(MessageBus, AsyncMessageBus)],
     controllers=[Greetings],
-    interceptors=[Sockets(), Publishing],
+    interceptors=[Sockets, Publishing],
     http=HttpSettings(port=0),
 )
 """

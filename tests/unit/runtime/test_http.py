@@ -88,7 +88,7 @@ def running(service: Service) -> Iterator[TestClient]:
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    with running(Service("shop", controllers=[Tasks], interceptors=[Tracing(), Sockets()])) as client:
+    with running(Service("shop", controllers=[Tasks], interceptors=[Tracing(), Sockets])) as client:
         yield client
 
 
@@ -325,7 +325,7 @@ def test_leaving_the_socket_ends_the_connection() -> None:
                 connection.send("only this")
 
     with (
-        running(Service("shop", controllers=[Once], interceptors=[Sockets()])) as client,
+        running(Service("shop", controllers=[Once], interceptors=[Sockets])) as client,
         client.websocket_connect("/once") as socket,
     ):
         assert socket.receive_text() == "only this"
@@ -343,7 +343,7 @@ def test_only_the_connections_of_a_room_are_told() -> None:
                     await use_ws_manager().broadcast("for all")
 
     with (
-        running(Service("shop", controllers=[Rooms], interceptors=[Sockets()])) as client,
+        running(Service("shop", controllers=[Rooms], interceptors=[Sockets])) as client,
         client.websocket_connect("/tea") as tea,
         client.websocket_connect("/milk") as milk,
     ):

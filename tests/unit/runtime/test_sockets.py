@@ -1,0 +1,114 @@
+"""Broadcasts to WebSocket connections: how frames travel from one process to all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import anyio
+import pytest
+
+from honeyhive.events import AsyncMessageBus, InMemoryMessageBus, KafkaMessageBus, Message
+from honeyhive.exceptions import DeclarationError
+from honeyhive.runtime import LocalRelay, Sockets, WebsocketExecution, intercepted, use_ws_manager
+from honeyhive.runtime.sockets import BusRelay, Frame
+from honeyhive.testing import FakeKafka
+
+pytestmark = pytest.mark.anyio
+
+FRAMES = [Frame("hot tea"), Frame(""), Frame(b"\x00\xff"), Frame("only here", room="tea")]
+
+
+class Told:
+    """Stands for the connections of a process."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.is_complete = anyio.Event()
+
+    def __call__(self, frame: Frame) -> None:
+        self.frames.append(frame)
+        if len(self.frames) == len(FRAMES):
+            self.is_complete.set()
+
+
+async def test_frames_reach_every_process_in_order_and_as_what_they_are() -> None:
+    pytest.importorskip("aiokafka", reason="aiokafka is not installed: pip install honeyhive[kafka]")
+    kafka = FakeKafka()
+    told = Told(), Told()
+
+    async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+        buses = [KafkaMessageBus("kafka://nowhere", group="shop", clients=kafka) for _ in told]
+        relays = [BusRelay(bus) for bus in buses]
+        for relay, each in zip(relays, told, strict=True):
+            tasks.start_soon(relay.run, each)
+        await anyio.wait_all_tasks_blocked()
+        for bus in buses:
+            await stack.enter_async_context(bus)
+        for frame in FRAMES:
+            await relays[0].send(frame)
+        for each in told:
+            await each.is_complete.wait()
+        tasks.cancel_scope.cancel()
+
+    assert [FRAMES] * 2 == [each.frames for each in told]
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        Sockets,
+        lambda: Sockets(relay=LocalRelay()),
+        lambda: Sockets(InMemoryMessageBus()),
+        lambda: Sockets(AsyncMessageBus()),
+        lambda: Sockets(TwoMethods(), LocalRelay()),
+    ],
+    ids=["nothing", "relay", "bus in memory", "bus in a loop", "relay before bus"],
+)
+async def test_the_connections_of_the_process_are_told_whatever_it_is_declared_with(
+    declare: Callable[[], Sockets],
+) -> None:
+    client = Client()
+
+    async with declare() as sockets, intercepted(WebsocketExecution(name="live", path="/live"), [sockets]):
+        await anyio.wait_all_tasks_blocked()
+        async with use_ws_manager().connected(client):
+            await use_ws_manager().broadcast("hot tea")
+            await client.is_told.wait()
+
+    assert ["hot tea"] == client.texts
+
+
+class Client:
+    """A connection, as far as the manager sees it."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.is_told = anyio.Event()
+
+    async def accept(self) -> None: ...
+
+    async def send_text(self, text: str) -> None:
+        self.texts.append(text)
+        self.is_told.set()
+
+    @property
+    def client_state(self) -> Any:
+        return self
+
+    application_state = client_state
+    name = "DISCONNECTED"
+
+
+class TwoMethods:
+    """A bus that cannot broadcast."""
+
+    def subscribe(self, message_type: type[Message], handler: object) -> None: ...
+
+    def publish(self, message: Message) -> None: ...
+
+
+def test_a_bus_that_cannot_broadcast_is_refused() -> None:
+    with pytest.raises(DeclarationError, match=r"a TwoMethods does not broadcast; .* Sockets\(relay=\.\.\.\)"):
+        Sockets(TwoMethods())
