@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
 import click
 
+from honeyhive.exceptions import StoreUnavailableError
 from honeyhive.server.limits import Refusal
 from honeyhive.server.queries import Page, Queries
+from honeyhive.server.stores import IndexMissingError, QueryTooLongError
 from honeyhive.utils import wording
 from honeyhive.utils.text import visible
 from honeyhive.utils.trees import Row, drawn
@@ -30,14 +31,16 @@ def with_queries(command: Callable[Concatenate[Queries, P], None]) -> Callable[P
         queries = click.get_current_context().ensure_object(Queries)
         try:
             command(queries, *args, **kwargs)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, IndexMissingError) as error:
             raise click.ClickException(
                 f"There is no {error}. Start the backend once with: honeyhive serve, or name its directory with --data."
             ) from error
         except Refusal as refusal:
             raise click.ClickException(refusal.reason) from refusal
-        except sqlite3.Error as error:
-            raise click.ClickException(f"The index cannot be read: {error}. Start the backend to repair it.") from error
+        except QueryTooLongError as error:
+            raise click.ClickException(str(error)) from error
+        except StoreUnavailableError as error:
+            raise click.ClickException(f"{error} Start the backend to repair it.") from error
 
     return wrapped
 

@@ -17,8 +17,9 @@
     projecting   told that the log has grown
     projector    from the log to the read model               history   as it was; the read model made anew
     records      spans and events as rows           figures   tokens, model, cost of an event
-    store        the read model in SQLite           tree      spans as a tree
+    store        writing the read model             summaries, amendments   what follows from what is written
     queries      what readers ask                   filters   what they may ask for
+    stores/      the databases it can be in
     reading      the routes that give data out      pages/    the same for people
     live         what has just become readable, over a WebSocket      watching   its other end
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Figures", "figures_of"]
+__all__ = ["Figures", "count_of", "figures_of"]
 
 _LARGEST = 2**53
+_MOST_TOKENS = 2**40
+"""More than any call can use. With it the sum over millions of spans stays within 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,15 @@ def figures_of(buckets: Mapping[str, object]) -> Figures:
     return Figures(
         model=_first_text(config.get("model"), metadata.get("response_model"), metadata.get("model_name")),
         provider=_first_text(config.get("provider"), metadata.get("provider")),
-        tokens_in=_count(_first_number(metadata, "prompt_tokens", "input_tokens")),
-        tokens_out=_count(_first_number(metadata, "completion_tokens", "output_tokens")),
+        tokens_in=count_of(_first_number(metadata, "prompt_tokens", "input_tokens")),
+        tokens_out=count_of(_first_number(metadata, "completion_tokens", "output_tokens")),
         cost=None if cost is None else float(cost),
     )
+
+
+def count_of(number: float | None) -> int | None:
+    """Return *number* of tokens, or ``None`` when it cannot be one."""
+    return None if number is None or not 0 <= number <= _MOST_TOKENS else int(number)
 
 
 def _first_text(*candidates: object) -> str | None:
@@ -45,10 +52,6 @@ def _first_number(fields: Mapping[str, object], *names: str) -> float | None:
         if isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST:
             return value
     return None
-
-
-def _count(number: float | None) -> int | None:
-    return None if number is None or number < 0 else int(number)
 
 
 def _object(value: object) -> Mapping[str, object]:

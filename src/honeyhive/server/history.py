@@ -20,6 +20,7 @@ from honeyhive.server import jsontext
 from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
 from honeyhive.server.projector import ReadModel
 from honeyhive.server.queries import Json, Queries
+from honeyhive.server.stores.sqlite import remove_file, replace_file
 
 __all__ = ["PastSession", "Rebuilt", "rebuild", "session_at"]
 
@@ -87,9 +88,9 @@ def rebuild(data: Path, *, tell: Callable[[int], None] | None = None) -> Rebuilt
         ) from error
     with journal:
         fresh = data / f"{INDEX_NAME}.new"
-        _remove(fresh)
+        remove_file(fresh)
         records = _project(Following(LogSource(journal), ReadModel(fresh)), tell)
-        _replace(data / INDEX_NAME, fresh)
+        replace_file(data / INDEX_NAME, fresh)
     return Rebuilt(records, data / INDEX_NAME)
 
 
@@ -130,15 +131,3 @@ def _project(following: Following[DatedRecord, Position], tell: Callable[[int], 
     finally:
         run(following.end())
     return done
-
-
-def _replace(old: Path, fresh: Path) -> None:
-    # The log of the old file must not be taken for that of the new one. What crashes here is made anew by the server.
-    for suffix in ("-wal", "-shm"):
-        old.with_name(old.name + suffix).unlink(missing_ok=True)
-    fresh.replace(old)
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 
-__all__ = ["dumps", "is_deeper_than", "loads"]
+__all__ = ["dumps", "is_deeper_than", "loads", "object_of"]
 
 _FAST = importlib.util.find_spec("orjson") is not None
 
@@ -38,6 +38,12 @@ def dumps(value: object) -> bytes:
         except TypeError:  # integers beyond 64 bits, which the standard library can write
             pass
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def object_of(text: str) -> dict[str, object]:
+    """Return the object that *text*, which is JSON, holds; empty when it is something else."""
+    value = loads(text)
+    return value if isinstance(value, dict) else {}
 
 
 def is_deeper_than(value: object, levels: int) -> bool:

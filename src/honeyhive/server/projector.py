@@ -5,9 +5,8 @@ The position moves in the same transaction as the rows, so after a crash nothing
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -18,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from honeyhive.events.following import Sink
 from honeyhive.events.log import DatedRecord, LogSource, Readable
 from honeyhive.events.projector import Projector
+from honeyhive.exceptions import StoreUnavailableError
 from honeyhive.journal import Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
@@ -25,6 +25,7 @@ from honeyhive.server.events import Event, client_report, project_rest
 from honeyhive.server.logs import rows_of_logs
 from honeyhive.server.records import Row, row_of_event, rows_of_request
 from honeyhive.server.store import Amendment, Changes, Store
+from honeyhive.server.stores import Database, database_of
 
 __all__ = ["IngestProjector", "ReadModel", "changes_of", "make_projector"]
 
@@ -39,52 +40,52 @@ IngestProjector: TypeAlias = Projector[DatedRecord, Position]
 
 def make_projector(
     journal: Readable,
-    path: Path,
+    place: Database | Path,
     *,
     on_failure: Callable[[BaseException], None],
     on_readable: Callable[[Sequence[Row]], None] | None = None,
     rebuild: bool = False,
 ) -> IngestProjector:
-    """Return what follows the journal and keeps the read model at *path* up to date, in a thread of its own.
+    """Return what follows the journal and keeps the read model up to date, in a thread of its own.
 
     Args:
         journal: What to follow.
-        path: The database file.
+        place: The database; a path is that of a SQLite file.
         on_failure: Called from the thread, once, when it cannot go on.
         on_readable: Told from the thread what has become readable.
         rebuild: Forget the read model first and project the whole journal again.
     """
     source = LogSource(journal, max_bytes=_BATCH_BYTES, max_items=_BATCH_ITEMS)
     # A read model that cannot be written ends the server, which then says so, instead of answering ever older things.
-    return Projector(source, ReadModel(path, on_readable), on_failure=on_failure, pauses=(), rebuild=rebuild)
+    return Projector(source, ReadModel(place, on_readable), on_failure=on_failure, pauses=(), rebuild=rebuild)
 
 
 class ReadModel(Sink[DatedRecord, Position]):
     """The read model as a sink of the projection engine.
 
     Args:
-        path: The database file; made when absent, put aside when damaged.
+        place: The database; a path is that of a SQLite file, which is made when absent and put aside when damaged.
         on_readable: Told of the spans that were accepted lately, once they can be read.
     """
 
     name = "read model"
-    outages: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
+    outages: tuple[type[Exception], ...] = (StoreUnavailableError,)
 
-    def __init__(self, path: Path, on_readable: Callable[[Sequence[Row]], None] | None = None) -> None:
-        self._path = path
+    def __init__(self, place: Database | Path, on_readable: Callable[[Sequence[Row]], None] | None = None) -> None:
+        self._database = database_of(place)
         self._on_readable = on_readable
         self._opened: Store | None = None
 
     @property
     def _store(self) -> Store:
         if self._opened is None:
-            raise RuntimeError(f"the read model {self._path} is not open")
+            raise RuntimeError(f"the read model {self._database} is not open")
         return self._opened
 
     def open(self) -> None:
-        """Open the file, for the thread that calls."""
+        """Open the database, for the thread that calls."""
         self.close()
-        self._opened = Store(self._path)
+        self._opened = Store(self._database)
 
     def position(self) -> Position | None:
         """Return up to where the journal is projected."""
@@ -92,24 +93,28 @@ class ReadModel(Sink[DatedRecord, Position]):
 
     def apply(self, records: Sequence[DatedRecord]) -> None:
         """Apply *records*, all of them or nothing."""
-        changes = [(record, changes_of(record)) for record in records]
-        self._store.apply([(record.position, change) for record, change in changes])
+        changes: list[Changes] = []
+
+        def read() -> Iterator[tuple[Position, Changes]]:
+            for record in records:
+                changes.append(changes_of(record))
+                yield record.position, changes[-1]
+
+        self._store.apply(read())
         if self._on_readable is not None:
             earliest_ns = time.time_ns() - _NEWS_NS
-            self._on_readable(
-                [row for record, change in changes if (record.recorded_ns or 0) > earliest_ns for row in change.rows]
-            )
+            self._on_readable([row for change in changes if change.recorded_ns > earliest_ns for row in change.rows])
 
     def bury(self, record: DatedRecord, error: Exception) -> None:
         """Keep the reason why *record* cannot be projected; the journal keeps the record."""
-        self._store.apply([(record.position, Changes(dead_letter=_told(error)))])
+        self._store.apply([(record.position, Changes(dead_letter=_told(error), recorded_ns=record.recorded_ns or 0))])
 
     def reset(self) -> None:
         """Forget everything."""
         self._store.reset()
 
     def close(self) -> None:
-        """Close the file; twice is once."""
+        """Close the database; twice is once."""
         if self._opened is not None:
             self._opened.close()
             self._opened = None
@@ -117,19 +122,22 @@ class ReadModel(Sink[DatedRecord, Position]):
 
 def changes_of(record: DatedRecord) -> Changes:
     """Return what *record* changes in the read model."""
+    recorded_ns = record.recorded_ns or 0
     try:
         if record.kind == RecordKind.SPANS:
-            return Changes(rows=list(rows_of_request(ExportTraceServiceRequest.FromString(record.payload))))
+            request = ExportTraceServiceRequest.FromString(record.payload)
+            return Changes(rows=list(rows_of_request(request)), recorded_ns=recorded_ns)
         if record.kind == RecordKind.LOGS:
-            return Changes(logs=list(rows_of_logs(ExportLogsServiceRequest.FromString(record.payload))))
+            logs = ExportLogsServiceRequest.FromString(record.payload)
+            return Changes(logs=list(rows_of_logs(logs)), recorded_ns=recorded_ns)
         if record.kind == RecordKind.REST:
-            return _rest_changes(jsontext.loads(record.payload), record.position)
+            return _rest_changes(jsontext.loads(record.payload), record.position, recorded_ns)
     except (DecodeError, ValueError) as error:
-        return Changes(dead_letter=_told(error))
-    return Changes(dead_letter=f"no projection for records of kind {record.kind}")
+        return Changes(dead_letter=_told(error), recorded_ns=recorded_ns)
+    return Changes(dead_letter=f"no projection for records of kind {record.kind}", recorded_ns=recorded_ns)
 
 
-def _rest_changes(call: object, position: Position) -> Changes:
+def _rest_changes(call: object, position: Position, recorded_ns: int) -> Changes:
     starts: list[Mapping[str, object]] = []
     others: list[Event] = []
     amendments: Sequence[Event]
@@ -142,6 +150,7 @@ def _rest_changes(call: object, position: Position) -> Changes:
         rows=[row_of_event(event) for event in others],
         session_starts=starts,
         amendments=[Amendment(str(fields["event_id"]), position, fields) for fields in amendments],
+        recorded_ns=recorded_ns,
     )
 
 

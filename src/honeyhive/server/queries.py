@@ -1,12 +1,12 @@
 """What readers ask of the read model; every answer is made of plain dicts, lists and scalars.
 
-The REST routes, the pages and ``honeyhive traces`` share these. They read the SQLite file directly, which works beside
-a running server as well as without one. Values of a request reach SQL as parameters only.
+The REST routes, the pages and ``honeyhive traces`` share these. They read the database directly, which works beside a
+running server as well as without one. Values of a request reach SQL as parameters only, and the SQL is the same for every
+database, see `honeyhive.server.stores`.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Final
 from honeyhive.models.conventions import BUCKETS
 from honeyhive.server import jsontext
 from honeyhive.server.limits import Refusal
-from honeyhive.server.store import reading
+from honeyhive.server.stores import Cells, Connection, Database, database_of
 from honeyhive.utils.trees import preorder
 
 __all__ = ["Cursor", "Listing", "Page", "Queries"]
@@ -85,15 +85,18 @@ class Page:
 
 
 class Queries:
-    """Reads the read model at *path*.
+    """Reads the read model. Thread-safe.
+
+    Every method may raise `IndexMissingError` while there is no read model yet, `QueryTooLongError`, and
+    `StoreUnavailableError` when the database cannot be read just now.
 
     Args:
-        path: The database file.
+        place: The database; a path is that of a SQLite file.
         longest_s: A query that runs longer is given up.
     """
 
-    def __init__(self, path: Path, *, longest_s: float = 10.0) -> None:
-        self._path = path
+    def __init__(self, place: Database | Path, *, longest_s: float = 10.0) -> None:
+        self._database = database_of(place)
         self._longest_s = longest_s
 
     def traces(self, listing: Listing) -> Page:
@@ -116,27 +119,27 @@ class Queries:
             with_details: Whether the spans come with their payloads.
         """
         with self._reading() as connection:
-            found = connection.execute(_TRACE_WITH_SESSION, (trace_id,)).fetchone()
+            found = connection.row(_TRACE_WITH_SESSION, (trace_id,))
             if found is None:
                 return None
             query = _TRACE_SPANS if with_details else _TRACE_SPANS_BARE
-            spans = [_opened(row) for row in connection.execute(query, {"trace": trace_id, "most": MAX_TRACE_SPANS})]
+            spans = [_opened(row) for row in connection.rows(query, (trace_id, trace_id, MAX_TRACE_SPANS))]
             return {**_opened(found), "span_list": in_tree_order(spans)}
 
     def span(self, trace_id: str, span_id: str) -> Json | None:
         """Return one span with its details."""
         with self._reading() as connection:
-            row = connection.execute(
+            row = connection.row(
                 f"SELECT {_SPAN_COLUMNS}, details FROM spans WHERE trace_id = ? AND span_id = ?",  # noqa: S608 - own names
                 (trace_id, span_id),
-            ).fetchone()
+            )
             return None if row is None else _opened(row)
 
     def logs(self, trace_id: str, span_id: str | None = None, *, most: int = MAX_LIMIT) -> list[Json]:
         """Return the log records of one trace, or of one span, oldest first."""
         where, values = _where([("trace_id = ?", trace_id), ("span_id = ?", span_id)])
         with self._reading() as connection:
-            rows = connection.execute(
+            rows = connection.rows(
                 "SELECT trace_id, span_id, session_id, time_ns, severity, level, logger, body, attributes"  # noqa: S608
                 f" FROM logs{where} ORDER BY time_ns, log_id LIMIT ?",
                 [*values, most],
@@ -146,50 +149,52 @@ class Queries:
     def client_reports(self, *, most: int = 100) -> list[Json]:
         """Return what programs said they have lost, newest first."""
         with self._reading() as connection:
-            rows = connection.execute("SELECT * FROM client_reports ORDER BY time_ns DESC, report_id LIMIT ?", (most,))
+            rows = connection.rows(
+                "SELECT report_id, time_ns, process, pid, dropped FROM client_reports"
+                " ORDER BY time_ns DESC, report_id LIMIT ?",
+                (most,),
+            )
             return [{**dict(row), "dropped": jsontext.loads(row["dropped"])} for row in rows]
 
     def session(self, session_id: str) -> Json | None:
         """Return one session: its summary with its buckets, and its spans of all traces in tree order."""
         with self._reading() as connection:
-            found = connection.execute("SELECT * FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+            found = connection.row("SELECT * FROM sessions WHERE session_id = ?", (session_id,))
             if found is None:
                 return None
-            spans = [
-                _opened(row)
-                for row in connection.execute(_SESSION_SPANS, {"session": session_id, "most": MAX_TRACE_SPANS})
-            ]
+            spans = [_opened(row) for row in connection.rows(_SESSION_SPANS, (session_id, MAX_TRACE_SPANS))]
             return {**_opened(found), "span_list": in_tree_order(spans)}
 
     def event(self, event_id: str) -> Json | None:
         """Return one event in its public shape; a session is an event too."""
         with self._reading() as connection:
-            row = connection.execute(
-                f"SELECT {_SPAN_COLUMNS}, details FROM spans WHERE event_id = ? LIMIT 1",  # noqa: S608 - own names
+            row = connection.row(
+                f"SELECT {_SPAN_COLUMNS}, details FROM spans WHERE event_id = ?"  # noqa: S608 - own names
+                " ORDER BY start_ns, trace_id, span_id LIMIT 1",
                 (event_id,),
-            ).fetchone()
+            )
             if row is not None:
                 return public_event(_opened(row))
-            found = connection.execute("SELECT * FROM sessions WHERE session_id = ?", (event_id,)).fetchone()
+            found = connection.row("SELECT * FROM sessions WHERE session_id = ?", (event_id,))
             return None if found is None else public_session(_opened(found))
 
     def events(self, filters: EventFilters) -> tuple[list[Json], int]:
         """Return one page of events in their public shape, and how many there are in all."""
         where, values = filters.sql()
         with self._reading() as connection:
-            total = connection.execute(f"SELECT count(*) FROM spans{where}", values).fetchone()[0]  # noqa: S608
-            rows = connection.execute(
+            [(total,)] = connection.rows(f"SELECT count(*) FROM spans{where}", values)  # noqa: S608
+            rows = connection.rows(
                 f"SELECT {_SPAN_COLUMNS}, details FROM spans{where}"  # noqa: S608 - built from our own words
                 " ORDER BY start_ns DESC, span_id LIMIT ? OFFSET ?",
                 [*values, filters.limit, filters.limit * (filters.page - 1)],
             )
-            return [public_event(_opened(row)) for row in rows], int(total)
+            return [public_event(_opened(row)) for row in rows], total
 
     def every_span(self, *, project: str | None = None, session_id: str | None = None) -> Iterator[Json]:
         """Yield all spans with their details, oldest first, as one consistent view; nothing is held in memory."""
         where, values = _where([("project = ?", project), ("session_id = ?", session_id)])
-        with reading(self._path, longest_s=float("inf")) as connection:
-            for row in connection.execute(
+        with self._database.reading(longest_s=float("inf")) as connection:
+            for row in connection.stream(
                 f"SELECT {_SPAN_COLUMNS}, details FROM spans{where} ORDER BY start_ns, span_id",  # noqa: S608 - own words
                 values,
             ):
@@ -201,17 +206,17 @@ class Queries:
         where = f"{where} AND" if where else " WHERE"
         limit = listing.limit
         with self._reading() as connection:
-            rows = connection.execute(
+            rows = connection.rows(
                 f"SELECT * FROM {table}{where} (start_ns, {key}) < (?, ?)"  # noqa: S608 - built from our own words
                 f" ORDER BY start_ns DESC, {key} DESC LIMIT ?",
                 [*values, after.start_ns, after.id, limit + 1],
-            ).fetchall()
+            )
         items = [_opened(row) for row in rows[:limit]]
         more = len(rows) > limit and rows[limit - 1]
         return Page(items, str(Cursor(more["start_ns"], more[key])) if more else None)
 
-    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        return reading(self._path, longest_s=self._longest_s)
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._database.reading(longest_s=self._longest_s)
 
 
 _TRACE_WITH_SESSION: Final = (
@@ -222,20 +227,20 @@ _TRACE_WITH_SESSION: Final = (
 # A trace's own spans, and the events that were sent over REST for one of them.
 _TRACE_SPANS_BARE: Final = f"""
 WITH RECURSIVE attached (event_id) AS (
-    SELECT event_id FROM spans WHERE trace_id = :trace
+    SELECT event_id FROM spans WHERE trace_id = ?
     UNION
     SELECT below.event_id FROM attached JOIN spans AS below ON below.parent_event_id = attached.event_id
     WHERE below.kind = 'event'
 )
-SELECT {_SPAN_COLUMNS} FROM spans WHERE trace_id = :trace
+SELECT {_SPAN_COLUMNS} FROM spans WHERE trace_id = ?
 UNION
 SELECT {_SPAN_COLUMNS} FROM spans WHERE kind = 'event' AND event_id IN (SELECT event_id FROM attached)
-ORDER BY start_ns, end_ns DESC, span_id LIMIT :most
+ORDER BY start_ns, end_ns DESC, span_id LIMIT ?
 """  # noqa: S608 - built from our own words
 _TRACE_SPANS: Final = _TRACE_SPANS_BARE.replace(_SPAN_COLUMNS, f"{_SPAN_COLUMNS}, details")
 _SESSION_SPANS: Final = f"""
-SELECT {_SPAN_COLUMNS}, details FROM spans WHERE session_id = :session
-ORDER BY start_ns, end_ns DESC, span_id LIMIT :most
+SELECT {_SPAN_COLUMNS}, details FROM spans WHERE session_id = ?
+ORDER BY start_ns, end_ns DESC, span_id LIMIT ?
 """  # noqa: S608 - built from our own words
 
 
@@ -354,7 +359,7 @@ def _where(wanted: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
     return (f" WHERE {clause}" if clause else ""), [value for _, value in used]
 
 
-def _opened(row: sqlite3.Row) -> Json:
+def _opened(row: Cells) -> Json:
     fields = dict(row)
     if "details" in fields:
         fields["details"] = jsontext.loads(fields["details"])

@@ -19,7 +19,6 @@ With ``?wait=1`` everything that was accepted before the request is in the answe
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -27,6 +26,7 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
+from honeyhive.exceptions import StoreUnavailableError
 from honeyhive.runtime.declaring import get, post
 from honeyhive.server import jsontext
 from honeyhive.server.body import read_body
@@ -36,6 +36,7 @@ from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.queries import MAX_LIMIT, Cursor, Listing, Queries, nested_session
 from honeyhive.server.reports import CLIENT_REPORTS
 from honeyhive.server.storage import Storage
+from honeyhive.server.stores import IndexMissingError, QueryTooLongError
 
 __all__ = ["Asking", "Reading", "found", "listing_of"]
 
@@ -175,12 +176,12 @@ def found(value: T | None, noun: str) -> T:
 def _answered(query: Callable[[Queries], T], queries: Queries) -> T:
     try:
         return query(queries)
-    except FileNotFoundError:
+    except IndexMissingError:
         raise Refusal(503, "The index is being built.", retry_after_s=1) from None
-    except sqlite3.Error as error:
-        took_too_long = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
-        reason = "The query took too long." if took_too_long else "The index cannot be read just now."
-        raise Refusal(503, reason, retry_after_s=1) from None
+    except QueryTooLongError:
+        raise Refusal(503, "The query took too long.", retry_after_s=1) from None
+    except StoreUnavailableError:
+        raise Refusal(503, "The index cannot be read just now.", retry_after_s=1) from None
 
 
 def _json(value: object) -> Response:

@@ -19,7 +19,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from honeyhive.models.conventions import BUCKETS, CanonicalEvent, canonical
-from honeyhive.server.figures import figures_of
+from honeyhive.server.figures import count_of, figures_of
 from honeyhive.utils import event_id
 
 __all__ = ["EVENT_KIND", "Row", "attributes_of", "plain_value", "row_of_event", "rows_of_request"]
@@ -142,8 +142,8 @@ def _row_of_span(resource: dict[str, object], scope: InstrumentationScope, span:
         error=_error(meaning),
         model=meaning.model or figures.model,
         provider=meaning.provider or figures.provider,
-        tokens_in=figures.tokens_in if meaning.tokens.input is None else meaning.tokens.input,
-        tokens_out=figures.tokens_out if meaning.tokens.output is None else meaning.tokens.output,
+        tokens_in=figures.tokens_in if meaning.tokens.input is None else count_of(meaning.tokens.input),
+        tokens_out=figures.tokens_out if meaning.tokens.output is None else count_of(meaning.tokens.output),
         cost=figures.cost,
         details={
             **buckets,

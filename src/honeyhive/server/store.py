@@ -1,48 +1,58 @@
-"""The read model in SQLite: its file, its one writer, and the connections of its readers.
+"""Writing the read model: what journal records change, and the one transaction that a batch of them is.
 
-Nothing in here is the truth; the journal is. A file that is damaged, or that another version of the schema wrote, is put
-aside or replaced and projected again.
+Nothing in here is the truth; the journal is. The SQL is the same for every database, see `honeyhive.server.stores`.
 """
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields, replace
-from importlib.resources import files
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from honeyhive.events.following import Overtaken
 from honeyhive.journal import Position
-from honeyhive.models.conventions import BUCKETS
 from honeyhive.server import jsontext
-from honeyhive.server.figures import figures_of
+from honeyhive.server.amendments import Amendment, amended, known_amendments
 from honeyhive.server.logs import LogRow
 from honeyhive.server.records import EVENT_KIND, Row
 from honeyhive.server.reports import ClientReport
+from honeyhive.server.stores import Connection, Database, database_of
+from honeyhive.server.stores.statements import found, upsert
+from honeyhive.server.summaries import summarise_sessions, summarise_traces
 
-__all__ = ["Amendment", "Changes", "Store", "reading"]
+__all__ = ["Amendment", "Changes", "Store"]
 
-_SCHEMA_VERSION: Final = 2
-_LARGEST: Final = 2**63 - 1
 _COLUMNS: Final = tuple(column.name for column in fields(Row))
 _LOG_COLUMNS: Final = tuple(column.name for column in fields(LogRow))
+_REPORT_COLUMNS: Final = tuple(column.name for column in fields(ClientReport))
+_CELLS: Final = {kind: attrgetter(*(column.name for column in fields(kind))) for kind in (Row, LogRow, ClientReport)}
+_LONGEST_S: Final = 60.0
 
-_logger = logging.getLogger("honeyhive.server")
+_PUT_SPAN: Final = upsert("spans", [*_COLUMNS, "recorded_ns"], ["trace_id", "span_id"])
+_PUT_LOG: Final = upsert("logs", [*_LOG_COLUMNS, "recorded_ns"], ["log_id"])
+_PUT_REPORT: Final = upsert("client_reports", [*_REPORT_COLUMNS, "recorded_ns"], ["report_id"])
+_PUT_START: Final = upsert("session_starts", ["session_id", "event", "recorded_ns"], ["session_id"])
+_PUT_AMENDMENT: Final = upsert(
+    "amendments", ["event_id", "position", "fields", "recorded_ns"], ["event_id", "position"]
+)
+_PUT_DEAD_LETTER: Final = upsert("dead_letters", ["position", "reason", "recorded_ns"], ["position"])
+_PUT_POSITION: Final = upsert("projected", ["only_row", "segment", "offset"], ["only_row"])
+_POSITION: Final = 'SELECT segment, "offset" FROM projected'
+_OF_EVENTS: Final = f"SELECT {', '.join(_COLUMNS)}, recorded_ns FROM spans WHERE event_id IN {{keys}}"  # noqa: S608
+# SQLite uses no index for `(trace_id, span_id) IN (VALUES ...)`; a cross join is taken in the order it is written in.
+_FORMER_SPANS: Final = (
+    "WITH wanted (trace_id, span_id) AS {keys} SELECT spans.session_id FROM wanted CROSS JOIN spans"
+    " WHERE spans.trace_id = wanted.trace_id AND spans.span_id = wanted.span_id AND spans.session_id IS NOT NULL"
+)
+_FORMER_EVENTS: Final = (
+    "SELECT trace_id, span_id, session_id, event_id FROM spans WHERE event_id IN {keys} AND kind = 'event'"
+)
+_DROP_SPAN: Final = "DELETE FROM spans WHERE trace_id = ? AND span_id = ?"
+_KNOWN_SESSIONS: Final = "SELECT session_id FROM sessions WHERE session_id IN {keys}"
 
 Json = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Amendment:
-    """What one ``PUT /events`` adds to an event, which may be a session."""
-
-    event_id: str
-    position: Position
-    fields: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,378 +66,212 @@ class Changes:
     reports: Sequence[ClientReport] = ()
     dead_letter: str | None = None
     """Why the record cannot be projected."""
+    recorded_ns: int = 0
+    """When the record was accepted, in nanoseconds since 1970; 0 where nobody knows."""
 
 
 class Store:
     """The writer's side; owned by one thread, which must be the one that opens it.
 
     Args:
-        path: The database file; made when absent, put aside when damaged.
+        place: The database; a path is that of a SQLite file, which is made when absent and put aside when damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection = _open(path)
+    def __init__(self, place: Database | Path) -> None:
+        self._database = database_of(place)
+        self._writer = self._database.writer()
+        self._position = self.position()
 
     def position(self) -> Position | None:
-        """Return the journal position up to which everything is projected."""
-        found = self._connection.execute('SELECT segment, "offset" FROM projected').fetchone()
-        return Position(*found) if found else None
+        """Return the journal position up to which everything is projected.
+
+        Raises:
+            StoreUnavailableError: The database is away.
+        """
+        with self._database.reading(longest_s=_LONGEST_S) as connection:
+            self._position = _position_in(connection)
+        return self._position
 
     def apply(self, changes: Iterable[tuple[Position, Changes]]) -> None:
         """Apply *changes*, in order, and move the position, all in one transaction.
 
         Applying the same changes again changes nothing.
 
+        Args:
+            changes: Taken only when no other writer runs any more.
+
         Raises:
-            sqlite3.Error: Nothing was applied.
+            Overtaken: Another writer has moved the position since it was read; nothing was applied.
+            StoreUnavailableError: The database is away; whether anything was applied is not known.
         """
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            touched = _Touched()
+        batch = _Batch()
+        with self._writer.transaction() as connection:
+            if _position_in(connection) != self._position:
+                raise Overtaken("the read model")
             for position, change in changes:
-                self._apply_one(position, change, touched)
-                touched.position = position
-            for trace_id in touched.traces:
-                self._summarise_trace(trace_id)
-            for session_id in touched.sessions:
-                self._summarise_session(session_id)
-            if touched.position is not None:
-                self._connection.execute("INSERT OR REPLACE INTO projected VALUES (1, ?, ?)", touched.position)
+                batch.add(position, change)
+            _Transaction(connection).write(batch)
+        self._position = batch.position or self._position
 
     def reset(self) -> None:
         """Forget everything, so that the journal is projected from its beginning."""
-        self.close()
-        _remove(self._path)
-        self._connection = _open(self._path)
+        self._writer.reset()
+        self._position = None
 
     def close(self) -> None:
-        """Close the file; twice is once."""
-        self._connection.close()
+        """Give up what was opened; twice is once."""
+        self._writer.close()
 
-    # -- one record --------------------------------------------------------------------------
 
-    def _apply_one(self, position: Position, change: Changes, touched: _Touched) -> None:
+class _Stamped(NamedTuple):
+    """A row, and when what it comes from was accepted."""
+
+    row: Row
+    recorded_ns: int
+
+    def cells(self) -> list[object]:
+        return [*_cells_of(self.row), self.recorded_ns]
+
+
+_Key = tuple[str, str]
+"""Trace id and span id."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What some records change, put together. Of several rows for the same span or event the last one counts."""
+
+    position: Position | None = None
+    rows: dict[_Key, _Stamped] = field(default_factory=dict)
+    events: dict[str, _Key] = field(default_factory=dict)
+    """Where the rows are that came over REST, by event id: such an event is in one trace only."""
+    amendments: list[tuple[Amendment, int]] = field(default_factory=list)
+    starts: list[tuple[str, str, int]] = field(default_factory=list)
+    logs: list[list[object]] = field(default_factory=list)
+    reports: list[list[object]] = field(default_factory=list)
+    dead_letters: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def add(self, position: Position, change: Changes) -> None:
+        stamp = change.recorded_ns
+        self.position = position
+        for row in change.rows:
+            self._add_row(row, stamp)
+        self.amendments += [(amendment, stamp) for amendment in change.amendments]
+        self.starts += [(str(event["session_id"]), _json(event), stamp) for event in change.session_starts]
+        self.logs += [[*_cells_of(log), stamp] for log in change.logs]
+        self.reports += [[*_cells_of(report), stamp] for report in change.reports]
         if change.dead_letter is not None:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO dead_letters VALUES (?, ?)", (_text_of(position), change.dead_letter)
-            )
-        for event in change.session_starts:
-            session_id = str(event["session_id"])
-            self._connection.execute(
-                "INSERT OR REPLACE INTO session_starts VALUES (?, ?)", (session_id, jsontext.dumps(event).decode())
-            )
-            touched.sessions[session_id] = None
-        self._put_logs(change.logs)
-        for report in change.reports:
-            self._connection.execute("INSERT OR REPLACE INTO client_reports VALUES (?, ?, ?, ?, ?)", _cells_of(report))
-        self._put(self._with_known_amendments(change.rows), touched)
-        for amendment in change.amendments:
-            self._amend(amendment, touched)
+            self.dead_letters.append((_text_of(position), change.dead_letter, stamp))
 
-    def _put_logs(self, rows: Sequence[LogRow]) -> None:
-        marks = ", ".join("?" * len(_LOG_COLUMNS))
-        self._connection.executemany(
-            f"INSERT OR REPLACE INTO logs ({', '.join(_LOG_COLUMNS)}) VALUES ({marks})",  # noqa: S608 - our own names
-            map(_cells_of, rows),
-        )
+    def _add_row(self, row: Row, stamp: int) -> None:
+        key = (row.trace_id, row.span_id)
+        if row.kind == EVENT_KIND:
+            former = self.events.get(row.event_id, key)
+            if former != key:
+                del self.rows[former]
+            self.events[row.event_id] = key
+        self.rows[key] = _Stamped(row, stamp)
 
-    def _put(self, rows: Sequence[Row], touched: _Touched) -> None:
-        if not rows:
+
+class _Transaction:
+    """One transaction of the writer, and what must be summarised anew before it ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._traces: dict[str, None] = {}
+        self._sessions: dict[str, None] = {}
+
+    def write(self, batch: _Batch) -> None:
+        """Write all of *batch*, what follows from it, and its position."""
+        put = self._connection.execute_many
+        put(_PUT_DEAD_LETTER, batch.dead_letters)
+        put(_PUT_LOG, batch.logs)
+        put(_PUT_REPORT, batch.reports)
+        put(_PUT_START, batch.starts)
+        self._sessions.update(dict.fromkeys(session_id for session_id, _, _ in batch.starts))
+        self._put_amendments(batch.amendments)
+        self._put_rows(self._with_known_amendments(batch.rows))
+        summarise_traces(self._connection, self._traces)
+        summarise_sessions(self._connection, self._sessions)
+        if batch.position is not None:
+            self._connection.execute(_PUT_POSITION, (1, *batch.position))
+
+    def _put_amendments(self, amendments: Sequence[tuple[Amendment, int]]) -> None:
+        """Keep *amendments*, and amend the rows that are there already."""
+        if not amendments:
             return
-        self._note_former_sessions(rows, touched)
-        marks = ", ".join("?" * len(_COLUMNS))
-        self._connection.executemany(
-            f"INSERT OR REPLACE INTO spans ({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608 - our own names
-            map(_cells, rows),
+        self._connection.execute_many(
+            _PUT_AMENDMENT,
+            [(each.event_id, _text_of(each.position), _json(each.fields), stamp) for each, stamp in amendments],
         )
-        for row in rows:
-            touched.traces[row.trace_id] = None
-            if row.session_id is not None:
-                touched.sessions[row.session_id] = None
-
-    def _note_former_sessions(self, rows: Sequence[Row], touched: _Touched) -> None:
-        """A span or event that comes again may have changed its session; the old one must be counted anew."""
-        for row in rows:
-            former = self._connection.execute(_FORMER_EVENT if row.kind == EVENT_KIND else _FORMER_SPAN, _key(row))
-            for trace_id, session_id in former.fetchall():
-                if session_id is not None:
-                    touched.sessions[session_id] = None
-                if trace_id != row.trace_id:
-                    touched.traces[trace_id] = None
-                    self._connection.execute(_DROP_FORMER_EVENT, _key(row))
-
-    # -- amendments --------------------------------------------------------------------------
-
-    def _amend(self, amendment: Amendment, touched: _Touched) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO amendments VALUES (?, ?, ?)",
-            (amendment.event_id, _text_of(amendment.position), jsontext.dumps(amendment.fields).decode()),
+        added: dict[str, list[Mapping[str, object]]] = {}
+        for each, _ in amendments:
+            added.setdefault(each.event_id, []).append(each.fields)
+        known = [_stamped(cells) for cells in found(self._connection, _OF_EVENTS, [(event_id,) for event_id in added])]
+        self._put_rows(
+            {
+                (row.trace_id, row.span_id): _Stamped(amended(row, added[row.event_id]), recorded_ns)
+                for row, recorded_ns in known
+            }
         )
-        rows = self._rows_of_event(amendment.event_id)
-        self._put([_amended(row, [amendment.fields]) for row in rows], touched)
-        if not rows:
-            touched.amended_sessions(self._connection, amendment.event_id)
+        others = added.keys() - {row.event_id for row, _ in known}
+        sessions = found(self._connection, _KNOWN_SESSIONS, [(event_id,) for event_id in sorted(others)])
+        self._sessions.update(dict.fromkeys(session_id for (session_id,) in sessions))
 
-    def _with_known_amendments(self, rows: Sequence[Row]) -> Sequence[Row]:
-        known: dict[str, list[Json]] = {}
-        for event_id, text in self._connection.execute(
-            "SELECT event_id, fields FROM amendments"
-            " WHERE event_id IN (SELECT value FROM json_each(?)) ORDER BY event_id, position",
-            (jsontext.dumps([row.event_id for row in rows]).decode(),),
-        ):
-            known.setdefault(event_id, []).append(_object(text))
+    def _with_known_amendments(self, rows: Mapping[_Key, _Stamped]) -> Mapping[_Key, _Stamped]:
+        known = known_amendments(self._connection, [row.event_id for row, _ in rows.values()])
         if not known:
             return rows
-        return [_amended(row, known.get(row.event_id, ())) for row in rows]
+        return {
+            key: _Stamped(amended(row, known.get(row.event_id, ())), recorded_ns)
+            for key, (row, recorded_ns) in rows.items()
+        }
 
-    def _rows_of_event(self, event_id: str) -> list[Row]:
-        found = self._connection.execute(
-            f"SELECT {', '.join(_COLUMNS)} FROM spans WHERE event_id = ?",  # noqa: S608 - our own names
-            (event_id,),
-        ).fetchall()
-        return [Row(**{**dict(cells), "details": _object(cells["details"])}) for cells in found]
+    def _put_rows(self, rows: Mapping[_Key, _Stamped]) -> None:
+        self._note_former(rows)
+        self._connection.execute_many(_PUT_SPAN, map(_Stamped.cells, rows.values()))
+        for row, _ in rows.values():
+            self._touch(row.trace_id, row.session_id)
 
-    # -- summaries ---------------------------------------------------------------------------
-
-    def _summarise_trace(self, trace_id: str) -> None:
-        self._connection.execute("DELETE FROM traces WHERE trace_id = ?", (trace_id,))
-        self._connection.execute(_SUMMARISE_TRACE, {"trace": trace_id})
-
-    def _summarise_session(self, session_id: str) -> None:
-        counted = self._connection.execute(_COUNT_SESSION, (session_id,)).fetchone()
-        started = self._connection.execute(
-            "SELECT event FROM session_starts WHERE session_id = ?", (session_id,)
-        ).fetchone()
-        if not counted["spans"] and not started:
-            self._connection.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))
-            return
-        event = _object(started[0]) if started else {}
-        for (text,) in self._connection.execute(
-            "SELECT fields FROM amendments WHERE event_id = ? ORDER BY position", (session_id,)
+    def _note_former(self, rows: Mapping[_Key, _Stamped]) -> None:
+        """A span or event that comes again may have changed its session or trace; the old one must be counted anew."""
+        for (session_id,) in found(self._connection, _FORMER_SPANS, list(rows)):
+            self._sessions[session_id] = None
+        events = {row.event_id: key for key, (row, _) in rows.items() if row.kind == EVENT_KIND}
+        moved = []
+        for trace_id, span_id, session_id, event_id in found(
+            self._connection, _FORMER_EVENTS, [(event_id,) for event_id in events]
         ):
-            _merge(event, _object(text))
-        self._connection.execute(_PUT_SESSION, _session_cells(session_id, dict(counted), event))
+            if trace_id != events[event_id][0]:
+                self._touch(trace_id, session_id)
+                moved.append((trace_id, span_id))
+        self._connection.execute_many(_DROP_SPAN, moved)
+
+    def _touch(self, trace_id: str, session_id: str | None) -> None:
+        self._traces[trace_id] = None
+        if session_id is not None:
+            self._sessions[session_id] = None
 
 
-class _Touched:
-    """What a transaction has changed and must therefore summarise."""
-
-    def __init__(self) -> None:
-        self.traces: dict[str, None] = {}
-        self.sessions: dict[str, None] = {}
-        self.position: Position | None = None
-
-    def amended_sessions(self, connection: sqlite3.Connection, event_id: str) -> None:
-        """Note *event_id* if it is a session's."""
-        known = connection.execute(
-            "SELECT 1 FROM sessions WHERE session_id = :id UNION SELECT 1 FROM session_starts WHERE session_id = :id",
-            {"id": event_id},
-        ).fetchone()
-        if known:
-            self.sessions[event_id] = None
+def _position_in(connection: Connection) -> Position | None:
+    cells = connection.row(_POSITION)
+    return None if cells is None else Position(*cells)
 
 
-_SUMMARISE_TRACE: Final = """
-INSERT INTO traces
-SELECT
-    :trace,
-    (SELECT name FROM spans WHERE trace_id = :trace ORDER BY parent_id IS NOT NULL, start_ns LIMIT 1),
-    (SELECT project FROM spans
-     WHERE trace_id = :trace AND project IS NOT NULL ORDER BY parent_id IS NOT NULL, start_ns LIMIT 1),
-    (SELECT session_id FROM spans
-     WHERE trace_id = :trace AND session_id IS NOT NULL ORDER BY parent_id IS NOT NULL, start_ns LIMIT 1),
-    min(start_ns), max(end_ns), count(*), sum(error IS NOT NULL),
-    sum(tokens_in) FILTER (WHERE event_type = 'model'),
-    sum(tokens_out) FILTER (WHERE event_type = 'model'),
-    sum(cost) FILTER (WHERE event_type = 'model')
-FROM spans WHERE trace_id = :trace
-HAVING count(*) > 0
-"""
-
-_COUNT_SESSION: Final = """
-SELECT
-    min(start_ns) AS start_ns, max(end_ns) AS end_ns, count(DISTINCT trace_id) AS traces, count(*) AS spans,
-    total(event_type = 'model') AS model_spans, total(error IS NOT NULL) AS errors,
-    sum(tokens_in) FILTER (WHERE event_type = 'model') AS tokens_in,
-    sum(tokens_out) FILTER (WHERE event_type = 'model') AS tokens_out,
-    sum(cost) FILTER (WHERE event_type = 'model') AS cost,
-    max(session_name) AS name, max(project) AS project, max(source) AS source
-FROM spans WHERE session_id = ?
-"""
-
-_PUT_SESSION: Final = """
-INSERT OR REPLACE INTO sessions VALUES (
-    :session_id, :name, :project, :source, :start_ns, :end_ns, :traces, :spans, :model_spans, :errors,
-    :tokens_in, :tokens_out, :cost, :details
-)
-"""
+def _stamped(cells: Iterable[object]) -> _Stamped:
+    *plain, details, recorded_ns = cells
+    return _Stamped(Row(*plain, jsontext.object_of(str(details))), int(str(recorded_ns)))  # type: ignore[arg-type, call-arg] # as put
 
 
-def _session_cells(session_id: str, counted: Json, event: Json) -> Json:
-    start_ns = min((ns for ns in (_ns(event.get("start_time")), counted["start_ns"]) if isinstance(ns, int)), default=0)
-    end_ns = max((ns for ns in (_ns(event.get("end_time")), counted["end_ns"]) if isinstance(ns, int)), default=0)
-    details = {name: event.get(name) or {} for name in BUCKETS}
-    return {
-        **counted,
-        "session_id": session_id,
-        "name": event.get("event_name") or counted["name"],
-        "project": event.get("project") or counted["project"],
-        "source": event.get("source") or counted["source"],
-        "start_ns": start_ns,
-        "end_ns": max(start_ns, end_ns),
-        "model_spans": int(str(counted["model_spans"]).split(".", maxsplit=1)[0]),
-        "errors": int(str(counted["errors"]).split(".", maxsplit=1)[0]) + bool(event.get("error")),
-        "details": jsontext.dumps(details).decode(),
-    }
+def _cells_of(row: Row | LogRow | ClientReport) -> list[object]:
+    *plain, last = _CELLS[type(row)](row)
+    return [*plain, _json(last)]
 
 
-def _amended(row: Row, amendments: Iterable[Mapping[str, object]]) -> Row:
-    """Return *row* with *amendments* merged in, and with the figures that follow from them."""
-    amendments = list(amendments)
-    if not amendments:
-        return row
-    event: Json = dict(row.details)
-    for amendment in amendments:
-        _merge(event, amendment)
-    found = figures_of(event)
-    end_ns = _ns(event.pop("end_time", None))
-    duration = event.pop("duration", None)
-    if end_ns is None and isinstance(duration, int | float):
-        end_ns = row.start_ns + max(0, round(duration * 1_000_000))
-    error = event.pop("error", None)
-    return replace(
-        row,
-        end_ns=row.end_ns if end_ns is None else min(end_ns, _LARGEST),
-        error=error if isinstance(error, str) and error else row.error,
-        model=found.model or row.model,
-        tokens_in=row.tokens_in if found.tokens_in is None else found.tokens_in,
-        tokens_out=row.tokens_out if found.tokens_out is None else found.tokens_out,
-        cost=row.cost if found.cost is None else found.cost,
-        details=event,
-    )
-
-
-_FORMER_SPAN: Final = "SELECT trace_id, session_id FROM spans WHERE trace_id = :trace AND span_id = :span"
-_FORMER_EVENT: Final = "SELECT trace_id, session_id FROM spans WHERE event_id = :event AND kind = 'event'"
-_DROP_FORMER_EVENT: Final = "DELETE FROM spans WHERE event_id = :event AND kind = 'event' AND trace_id <> :trace"
-
-
-def _key(row: Row) -> dict[str, str]:
-    return {"trace": row.trace_id, "span": row.span_id, "event": row.event_id}
-
-
-_PLAIN_FIELDS: Final = ("duration", "end_time", "error")
-
-
-def _merge(event: Json, fields: Mapping[str, object]) -> None:
-    for name in BUCKETS:
-        added, present = fields.get(name), event.get(name)
-        if isinstance(added, Mapping):
-            event[name] = {**(present if isinstance(present, Mapping) else {}), **added}
-    event.update({name: fields[name] for name in _PLAIN_FIELDS if fields.get(name) is not None})
-
-
-def _cells(row: Row) -> list[object]:
-    return [*(getattr(row, name) for name in _COLUMNS[:-1]), jsontext.dumps(row.details).decode()]
-
-
-def _cells_of(row: LogRow | ClientReport) -> list[object]:
-    values = (getattr(row, column.name) for column in fields(row))
-    return [jsontext.dumps(value).decode() if isinstance(value, Mapping) else value for value in values]
-
-
-def _ns(milliseconds: object) -> int | None:
-    if isinstance(milliseconds, int | float) and 0 < milliseconds < _LARGEST / 1_000_000:
-        return round(milliseconds * 1_000_000)
-    return None
-
-
-def _object(text: str) -> Json:
-    value = jsontext.loads(text)
-    return dict(value) if isinstance(value, dict) else {}
+def _json(value: Mapping[str, object]) -> str:
+    return jsontext.dumps(value).decode()
 
 
 def _text_of(position: Position) -> str:
     """Write *position* so that texts sort as positions do."""
     return f"{position.segment}/{position.offset:020d}"
-
-
-# -- the file --------------------------------------------------------------------------------
-
-
-@contextmanager
-def reading(path: Path, *, longest_s: float) -> Iterator[sqlite3.Connection]:
-    """Open the read model at *path* for one reader, with one consistent view of it.
-
-    Works beside the running server and without one.
-
-    Args:
-        path: The database file.
-        longest_s: A query that runs longer is interrupted (``sqlite3.OperationalError``).
-
-    Raises:
-        FileNotFoundError: There is no such file.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)) as connection:
-        deadline = time.monotonic() + longest_s
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
-        connection.row_factory = sqlite3.Row
-        connection.execute("BEGIN")
-        yield connection
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Open *path* for writing; put a damaged file aside, replace one of another schema."""
-    if path.exists():
-        connection = sqlite3.connect(path, isolation_level=None)
-        try:
-            _prepare(connection)
-            if connection.execute("PRAGMA user_version").fetchone()[0] == _SCHEMA_VERSION and _is_sound(connection):
-                return connection
-        except sqlite3.DatabaseError:
-            connection.close()
-            _put_aside(path)
-        else:
-            connection.close()
-            _remove(path)
-    return _create(path)
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode = WAL")
-    # The journal is the truth and is synced before any answer: a commit lost here is projected again.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA busy_timeout = 10000")
-
-
-def _is_sound(connection: sqlite3.Connection) -> bool:
-    if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-        raise sqlite3.DatabaseError("the file is damaged")
-    return True
-
-
-def _create(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, isolation_level=None)
-    _prepare(connection)
-    connection.executescript(files(__package__).joinpath("schema.sql").read_text("utf-8"))
-    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    return connection
-
-
-def _put_aside(path: Path) -> None:
-    aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    _logger.error("The index %s was damaged. It is kept as %s; a new one is made from the journal.", path, aside.name)
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)

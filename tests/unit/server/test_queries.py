@@ -117,18 +117,46 @@ def test_no_text_of_a_request_becomes_sql(
         ({"field": "metrics.score", "operator": "exists"}, ["m"]),
         ({"field": "metrics.score", "operator": "not exists"}, ["t"]),
         ({"field": "metadata.deep.er", "operator": "is", "value": True}, ["t"]),
+        ({"field": "metrics.score", "operator": "less than", "value": 0.5}, []),
+        ({"field": "metrics.score", "operator": "less than", "value": "0.95"}, []),
+        ({"field": "metrics.score", "operator": "is not", "value": 0.9}, ["t"]),
+        ({"field": "metrics.score", "operator": "contains", "value": ".9"}, ["m"]),
+        ({"field": "metadata.word", "operator": "is", "value": "Élan \0"}, ["m"]),
+        ({"field": "metadata.word", "operator": "contains", "value": "lan"}, ["m"]),
+        ({"field": "metadata.word", "operator": "not contains", "value": "lan"}, ["t"]),
+        ({"field": "metadata.word", "operator": "greater than", "value": "A"}, ["m"]),
+        ({"field": "metadata.word", "operator": "greater than", "value": 1}, []),
+        ({"field": "metadata.nothing", "operator": "exists"}, []),
+        ({"field": "error", "operator": "is not", "value": "x"}, ["m", "t"]),
+        ({"field": "error", "operator": "not exists"}, ["m", "t"]),
+        ({"field": "project", "operator": "is", "value": 7}, ["t"]),
         ({"field": "duration", "operator": "less than", "value": 20, "type": "number"}, ["m"]),
+        ({"field": "duration", "operator": "greater than", "value": "20"}, ["t"]),
+        ({"field": "duration", "operator": "contains", "value": 3}, ["t"]),
+        ({"field": "start_time", "operator": "after", "value": "1970-01-01T00:00:04+00:00"}, ["t"]),
+        ({"field": "start_time", "operator": "before", "value": "1970-01-01T00:00:04+00:00"}, ["m"]),
+        ({"field": "end_time", "operator": "is", "value": 3010}, ["m"]),
     ],
 )
 def test_events_are_filtered_as_the_public_api_does(
     records: MakeRecords, project: Project, queries: Queries, condition: dict[str, object], found: list[str]
 ) -> None:
-    model = {"event_id": "m", "event_type": "model", "event_name": "Name", "metrics": {"score": 0.9}, "duration": 10}
+    model = {
+        "event_id": "m",
+        "event_type": "model",
+        "event_name": "Name",
+        "metadata": {"word": "Élan \0", "nothing": None},
+        "metrics": {"score": 0.9},
+        "start_time": 3_000,
+        "duration": 10,
+    }
     tool = {
         "event_id": "t",
         "event_type": "tool",
         "event_name": "name",
+        "project": "7",
         "metadata": {"deep": {"er": True}},
+        "start_time": 5_000,
         "duration": 30,
     }
     project(records(*(("POST", "/events", {"event": {"session_id": "s", **event}}) for event in (model, tool))))
@@ -147,6 +175,9 @@ def test_events_are_filtered_as_the_public_api_does(
         {"filters": [7]},
         {"filters": [{"field": "event_type", "operator": "is", "value": {}}]},
         {"filters": [{"field": "event_type"}] * 51},
+        {"filters": [{"field": "duration", "operator": "is", "value": "long"}]},
+        {"filters": [{"field": "start_time", "operator": "after", "value": "soon"}]},
+        {"filters": [{"field": "end_time", "operator": "after", "value": "inf"}]},
         {"limit": 0},
         {"limit": 10_000_000},
         {"limit": "many"},

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from honeyhive.events.following import Overtaken
 from honeyhive.events.log import DatedRecord
 from honeyhive.journal import MemoryJournal
 from honeyhive.models.wire import RecordKind
-from honeyhive.server.projector import make_projector
+from honeyhive.server.projector import changes_of, make_projector
 from honeyhive.server.queries import Listing, Queries
 from honeyhive.server.store import Store
 
@@ -228,6 +229,91 @@ def test_the_read_model_is_rebuilt_from_the_journal(
     _project_all(journal, index, rebuild=True)
 
     assert contents(index) == before
+
+
+def test_what_comes_from_a_record_carries_when_it_was_accepted(
+    records: MakeRecords, make_span: MakeSpan, project: Project, index: Path
+) -> None:
+    made = records(
+        [make_span(1)],
+        ("POST", "/session/start", {"session": {"session_id": "s"}}),
+        ("PUT", "/events", {"event_id": "s", "metadata": {"a": 1}}),
+        ("POST", "/v1/client-reports", {"report_id": "r", "dropped": {"queue_full": 5}}),
+    )
+    undated = records([make_span(2)])[0]._replace(recorded_ns=None)
+
+    project([*made, made[0]._replace(kind=99, recorded_ns=900), undated])
+
+    with closing(sqlite3.connect(index)) as connection:
+        found = [
+            connection.execute(f"SELECT recorded_ns FROM {table} ORDER BY 1").fetchall()  # noqa: S608
+            for table in ("spans", "session_starts", "amendments", "client_reports", "dead_letters")
+        ]
+    assert [[(0,), (100,)], [(200,)], [(300,)], [(400,)], [(900,)]] == found
+
+
+def test_an_update_leaves_when_its_event_was_accepted(records: MakeRecords, project: Project, index: Path) -> None:
+    event = ("POST", "/events", {"event": {"event_id": "e", "session_id": "s"}})
+
+    project(records(event))
+    project(records(("PUT", "/events", {"event_id": "e", "metrics": {"m": 1}})))
+
+    with closing(sqlite3.connect(index)) as connection:
+        assert [(100,)] == connection.execute("SELECT recorded_ns FROM spans").fetchall()
+
+
+def test_a_new_file_can_give_back_what_is_deleted(store: Store, index: Path) -> None:
+    assert store.position() is None
+    with closing(sqlite3.connect(index)) as connection:
+        assert (2,) == connection.execute("PRAGMA auto_vacuum").fetchone()
+
+
+def test_of_several_versions_in_one_batch_the_last_one_counts_once(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
+) -> None:
+    event = {"event_id": "e", "session_id": "a"}
+    project(
+        records(
+            [make_span(1, name="early", attributes={"session.id": "a"})],
+            ("POST", "/events", {"event": event}),
+            [make_span(1, name="late", attributes={"session.id": "b"})],
+            ("POST", "/events", {"event": {**event, "session_id": "b"}}),
+        )
+    )
+
+    assert {"late", "unknown"} == {trace["name"] for trace in queries.traces(Listing()).items}
+    assert [("b", 2)] == [(item["session_id"], item["spans"]) for item in queries.sessions(Listing()).items]
+
+
+def test_a_position_that_somebody_else_has_moved_is_not_written_over(
+    records: MakeRecords, make_span: MakeSpan, index: Path, queries: Queries
+) -> None:
+    first, second = records([make_span(1, name="first")], [make_span(1, name="second")])
+    one, two = Store(index), Store(index)
+    one.apply([(first.position, changes_of(first))])
+
+    with pytest.raises(Overtaken):
+        two.apply([(second.position, changes_of(second))])
+    position = two.position()
+    two.apply([(second.position, changes_of(second))])
+
+    assert first.position == position
+    assert ["second"] == [trace["name"] for trace in queries.traces(Listing()).items]
+    one.close()
+    two.close()
+
+
+def test_counts_of_tokens_that_nobody_can_have_used_do_not_stop_the_others(
+    records: MakeRecords, make_span: MakeSpan, project: Project, queries: Queries
+) -> None:
+    def used(tokens: int) -> dict[str, str | int]:
+        return {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": tokens}
+
+    project(records([make_span(n, attributes=used(2**53 if n % 2 else 2**39)) for n in range(1, 2_101)]))
+
+    trace = queries.trace(TRACE, with_details=False)
+    assert trace is not None
+    assert 1_050 * 2**39 == trace["tokens_in"]
 
 
 def _project_all(journal: MemoryJournal, index: Path, *, rebuild: bool = False) -> None:

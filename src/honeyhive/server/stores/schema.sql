@@ -1,4 +1,7 @@
 -- The read model: everything in here can be projected again from the journal.
+--
+-- Types are spelt so that SQLite takes them for INTEGER, REAL and TEXT. recorded_ns says when the backend accepted what
+-- a row comes from, in nanoseconds since 1970; 0 where that is not known.
 
 CREATE TABLE spans (
     trace_id TEXT NOT NULL,
@@ -8,8 +11,8 @@ CREATE TABLE spans (
     parent_event_id TEXT,
     name TEXT NOT NULL,
     kind TEXT NOT NULL,
-    start_ns INTEGER NOT NULL,
-    end_ns INTEGER NOT NULL,
+    start_ns BIGINT NOT NULL,
+    end_ns BIGINT NOT NULL,
     status TEXT NOT NULL,
     event_type TEXT NOT NULL,
     session_id TEXT,
@@ -19,10 +22,11 @@ CREATE TABLE spans (
     error TEXT,
     model TEXT,
     provider TEXT,
-    tokens_in INTEGER,
-    tokens_out INTEGER,
-    cost REAL,
+    tokens_in BIGINT,
+    tokens_out BIGINT,
+    cost DOUBLE PRECISION,
     details TEXT NOT NULL,
+    recorded_ns BIGINT NOT NULL,
     UNIQUE (trace_id, span_id)
 );
 CREATE INDEX spans_by_event ON spans (event_id);
@@ -35,13 +39,13 @@ CREATE TABLE traces (
     name TEXT NOT NULL,
     project TEXT,
     session_id TEXT,
-    start_ns INTEGER NOT NULL,
-    end_ns INTEGER NOT NULL,
-    spans INTEGER NOT NULL,
-    errors INTEGER NOT NULL,
-    tokens_in INTEGER,
-    tokens_out INTEGER,
-    cost REAL
+    start_ns BIGINT NOT NULL,
+    end_ns BIGINT NOT NULL,
+    spans BIGINT NOT NULL,
+    errors BIGINT NOT NULL,
+    tokens_in BIGINT,
+    tokens_out BIGINT,
+    cost DOUBLE PRECISION
 ) WITHOUT ROWID;
 CREATE INDEX traces_by_start ON traces (start_ns, trace_id);
 CREATE INDEX traces_by_project ON traces (project, start_ns, trace_id);
@@ -52,15 +56,15 @@ CREATE TABLE sessions (
     name TEXT,
     project TEXT,
     source TEXT,
-    start_ns INTEGER NOT NULL,
-    end_ns INTEGER NOT NULL,
-    traces INTEGER NOT NULL,
-    spans INTEGER NOT NULL,
-    model_spans INTEGER NOT NULL,
-    errors INTEGER NOT NULL,
-    tokens_in INTEGER,
-    tokens_out INTEGER,
-    cost REAL,
+    start_ns BIGINT NOT NULL,
+    end_ns BIGINT NOT NULL,
+    traces BIGINT NOT NULL,
+    spans BIGINT NOT NULL,
+    model_spans BIGINT NOT NULL,
+    errors BIGINT NOT NULL,
+    tokens_in BIGINT,
+    tokens_out BIGINT,
+    cost DOUBLE PRECISION,
     details TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX sessions_by_start ON sessions (start_ns, session_id);
@@ -69,7 +73,8 @@ CREATE INDEX sessions_by_project ON sessions (project, start_ns, session_id);
 -- What /session/start said, kept apart because spans of a session may come before it.
 CREATE TABLE session_starts (
     session_id TEXT PRIMARY KEY,
-    event TEXT NOT NULL
+    event TEXT NOT NULL,
+    recorded_ns BIGINT NOT NULL
 ) WITHOUT ROWID;
 
 -- What PUT /events said, kept because the event may come after its update, or come again.
@@ -77,6 +82,7 @@ CREATE TABLE amendments (
     event_id TEXT NOT NULL,
     position TEXT NOT NULL,
     fields TEXT NOT NULL,
+    recorded_ns BIGINT NOT NULL,
     PRIMARY KEY (event_id, position)
 ) WITHOUT ROWID;
 
@@ -85,33 +91,36 @@ CREATE TABLE logs (
     trace_id TEXT,
     span_id TEXT,
     session_id TEXT,
-    time_ns INTEGER NOT NULL,
-    severity INTEGER NOT NULL,
+    time_ns BIGINT NOT NULL,
+    severity BIGINT NOT NULL,
     level TEXT NOT NULL,
     logger TEXT NOT NULL,
     body TEXT NOT NULL,
-    attributes TEXT NOT NULL
+    attributes TEXT NOT NULL,
+    recorded_ns BIGINT NOT NULL
 );
 CREATE INDEX logs_by_trace ON logs (trace_id, time_ns) WHERE trace_id IS NOT NULL;
 
 -- What programs say they have lost.
 CREATE TABLE client_reports (
     report_id TEXT PRIMARY KEY,
-    time_ns INTEGER NOT NULL,
+    time_ns BIGINT NOT NULL,
     process TEXT NOT NULL,
-    pid INTEGER NOT NULL,
-    dropped TEXT NOT NULL
+    pid BIGINT NOT NULL,
+    dropped TEXT NOT NULL,
+    recorded_ns BIGINT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX client_reports_by_time ON client_reports (time_ns);
 
 -- Journal records that could not be projected; the journal still has them.
 CREATE TABLE dead_letters (
     position TEXT PRIMARY KEY,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    recorded_ns BIGINT NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE projected (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
     segment TEXT NOT NULL,
-    "offset" INTEGER NOT NULL
+    "offset" BIGINT NOT NULL
 );
