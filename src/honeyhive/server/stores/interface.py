@@ -27,7 +27,8 @@ Values: TypeAlias = Sequence[object]
 class Cells(Protocol):
     """One row: by name, by number, or unpacked in the order of the columns; ``dict(row)`` works."""
 
-    def keys(self) -> Iterable[str]: ...
+    def keys(self) -> Iterable[str]:
+        """Return the names of the columns."""
 
     def __getitem__(self, column: Any, /) -> Any: ...
 
