@@ -26,7 +26,7 @@ from honeyhive.runtime.declaring import get, post
 from honeyhive.server.body import read_body
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.pages import layout
-from honeyhive.server.pages.html import Markup, code, div, element, fragment, h1, h2, p, section, void
+from honeyhive.server.pages.html import Markup, a, code, div, element, fragment, h1, h2, p, section, void
 from honeyhive.server.pages.trace import trace_content
 from honeyhive.server.pages.values import value
 from honeyhive.server.queries import Listing
@@ -38,6 +38,7 @@ __all__ = ["Pages", "is_public", "unauthorised"]
 
 _STATIC: Final = {
     "icon.svg": "image/svg+xml",
+    "live.js": "text/javascript; charset=utf-8",
     "login.js": "text/javascript; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
 }
@@ -87,6 +88,7 @@ class Pages:
             "Traces",
             div(h1("Traces"), _filter_form(listing), class_="heading bar"),
             _losses(reports),
+            _news(request) if listing.cursor is None else None,
             layout.trace_table(listed.items) if listed.items else _nothing_yet("traces"),
             layout.pager("/traces", query, listed.next_cursor),
             current="traces",
@@ -165,6 +167,15 @@ class Pages:
     def _page(self, title: str, *content: Markup | None, current: str, wide: bool = False) -> Response:
         body = div(*content, class_="wide" if wide else "narrow")
         return layout.page(title, body, csrf=self._access.csrf_value, current=current)
+
+
+def _news(request: Request) -> Markup:
+    """Leave a place where a script says that there are new traces."""
+    again = f"/traces?{request.url.query}" if request.url.query else "/traces"
+    return fragment(
+        p(a("", href=again), id="news", class_="notice", hidden=True),
+        element("script", src="/static/live.js", defer=True),
+    )
 
 
 def _losses(reports: Sequence[Mapping[str, object]]) -> Markup | None:
