@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from honeyhive.runtime.declaring import RouteFacts, facts_of
-from honeyhive.server.config import AccessConfig
+from honeyhive.server.config import BackendConfig
 from honeyhive.server.ingest import Ingest, retry_headers
 from honeyhive.server.limits import Refusal
 from honeyhive.server.pages import is_public, unauthorised
@@ -25,7 +25,7 @@ _INGEST: Final = frozenset(facts.path for _, facts in facts_of(Ingest) if isinst
 _logger = logging.getLogger("honeyhive.server")
 
 
-def web_app(config: AccessConfig) -> FastAPI:
+def web_app(config: BackendConfig) -> FastAPI:
     """Return an application without routes, behind the gate that *config* opens.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a backend can be told, on the command line or by environment variables that begin with ``HH_SERVER_``."""
+"""What a backend can be told: environment variables that begin with ``HH_SERVER_``, and options of ``honeyhive serve``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from honeyhive.server.home import data_home
 
-__all__ = ["PREFIX", "AccessConfig", "LocalConfig"]
+__all__ = ["PREFIX", "BackendConfig", "LocalConfig"]
 
 PREFIX: Final = "HH_SERVER_"
 
 
-class AccessConfig(BaseModel):
-    """Who is let in.
+class BackendConfig(BaseModel):
+    """What every backend can be told.
 
     Attributes:
         token_file: Where the token is.
@@ -30,12 +30,11 @@ class AccessConfig(BaseModel):
     anonymous_ingest: bool = False
 
 
-class LocalConfig(AccessConfig):
-    """A backend in one process, on this machine.
+class LocalConfig(BackendConfig):
+    """A backend in one process, on this machine. Without a token file it makes a token of its own.
 
     Attributes:
         data: Where everything is kept.
-        token_file: Where the token is; by default in the state directory, made when absent.
         rebuild: Make the read model anew.
     """
 

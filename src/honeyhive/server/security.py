@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.models.wire import BACKEND_HEADER, BACKEND_HEADER_VALUE, state_home
-from honeyhive.server.config import AccessConfig
+from honeyhive.server.config import BackendConfig
 from honeyhive.utils import wording
 
 __all__ = ["Access", "Gate", "TokenRefusals", "access_of", "load_token", "own_token_file", "read_token"]
@@ -88,7 +88,7 @@ class Access:
         return hmac.new(self.token.encode(), f"honeyhive {purpose}".encode(), hashlib.sha256).hexdigest()
 
 
-def access_of(config: AccessConfig) -> Access:
+def access_of(config: BackendConfig) -> Access:
     """Return what *config* opens the backend with; without a token file of its own, that of the state directory.
 
     Raises:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 import anyio
@@ -27,7 +28,7 @@ from honeyhive.runtime import HttpSettings, SchedulerSettings, Service, Sockets
 from honeyhive.runtime.sockets import LocalRelay
 from honeyhive.server.adoption import Adopter, Adoption
 from honeyhive.server.app import web_app
-from honeyhive.server.config import PREFIX, LocalConfig
+from honeyhive.server.config import PREFIX, BackendConfig, LocalConfig
 from honeyhive.server.connections import guarded_protocol
 from honeyhive.server.events import Intake
 from honeyhive.server.ingest import Ingest
@@ -41,7 +42,7 @@ from honeyhive.server.security import Access, access_of
 from honeyhive.server.storage import FileStorage, Storage
 from honeyhive.utils import SystemClock, new_session_id
 
-__all__ = ["local"]
+__all__ = ["CORE", "local"]
 
 _LIMITS: Final = Limits()
 _OPENING_S: Final = 1.0
@@ -147,30 +148,33 @@ async def _ending_on_failure() -> AsyncIterator[Callable[[BaseException], None]]
         tasks.cancel_scope.cancel()
 
 
-HTTP: Final = HttpSettings(
-    app=web_app,
-    port=DEFAULT_PORT,
-    drain_s=5.0,
-    uvicorn={
-        "http": guarded_protocol(_LIMITS),
-        "proxy_headers": False,
-        "backlog": _LIMITS.connections,
-        "h11_max_incomplete_event_size": _LIMITS.head_bytes,
-        "ws_max_size": _LIMITS.head_bytes,
-    },
-)
-
-local = Service(
+CORE: Final = Service(
     "honeyhive",
-    providers=[
-        *(limits, intake, announcer, Asking, projector, broadcaster, teller, watchers),
-        *(memory_bus, files, adopter, local_access),
-    ],
-    controllers=[Ingest, Reading, Pages, Live, Projecting, Adoption],
+    providers=[limits, intake, announcer, Asking, projector, broadcaster, teller, watchers],
+    controllers=[Ingest, Reading, Pages, Live, Projecting],
     interceptors=[Sockets(relay=LocalRelay())],
-    config=LocalConfig,
+    config=BackendConfig,
     config_prefix=PREFIX,
-    http=HTTP,
+    http=HttpSettings(
+        app=web_app,
+        port=DEFAULT_PORT,
+        drain_s=5.0,
+        uvicorn={
+            "http": guarded_protocol(_LIMITS),
+            "proxy_headers": False,
+            "backlog": _LIMITS.connections,
+            "h11_max_incomplete_event_size": _LIMITS.head_bytes,
+            "ws_max_size": _LIMITS.head_bytes,
+        },
+    ),
+)
+"""What every backend is made of; it lacks a storage, a bus, and who is let in."""
+
+local = replace(
+    CORE,
+    providers=[*CORE.providers, memory_bus, files, adopter, local_access],
+    controllers=[*CORE.controllers, Adoption],
+    config=LocalConfig,
     scheduler=SchedulerSettings(drain_s=1.0),
 )
 """The backend in one process, on this machine."""
