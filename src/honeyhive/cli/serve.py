@@ -14,6 +14,7 @@ from honeyhive.models.wire import DEFAULT_PORT
 __all__ = ["serve"]
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+_MORE_THAN_NOTHING = click.FloatRange(min=0, min_open=True)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -26,6 +27,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--token-file", type=_FILE, help="File (mode 0600) with a token of your own, 32 characters or more.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="A further name the backend is called by.")
 @click.option("--allow-anonymous-ingest", "anonymous", is_flag=True, help="Take spans and events without the token.")
+@click.option("--keep-days", type=_MORE_THAN_NOTHING, help="Forget what was accepted longer ago. [default: nothing]")
+@click.option(
+    "--keep-gb", type=click.FloatRange(min=0.016), help="Forget the oldest where more is kept. [default: nothing]"
+)
 @click.option("--rebuild", is_flag=True, help="Make the index anew from the journal.")
 def serve(
     host: str,
@@ -34,6 +39,8 @@ def serve(
     token_file: Path | None,
     hosts: tuple[str, ...],
     anonymous: bool,
+    keep_days: float | None,
+    keep_gb: float | None,
     rebuild: bool,
 ) -> None:
     """Run the backend on this machine until Ctrl-C.
@@ -47,7 +54,15 @@ def serve(
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error.name} is missing. Run: pip install 'honeyhive[server]'") from error
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    given = {"data": data, "token_file": token_file, "hosts": hosts, "anonymous_ingest": anonymous, "rebuild": rebuild}
+    given = {
+        "data": data,
+        "token_file": token_file,
+        "hosts": hosts,
+        "anonymous_ingest": anonymous,
+        "keep_days": keep_days,
+        "keep_gb": keep_gb,
+        "rebuild": rebuild,
+    }
     try:
         config = read_config(LocalConfig, os.environ, prefix=PREFIX)
         config = config.model_copy(update={name: value for name, value in given.items() if value})

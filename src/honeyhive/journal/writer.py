@@ -514,6 +514,11 @@ class Journal(JournalInterface):
         return total
 
     @property
+    def segment_bytes(self) -> int:
+        """Size at which a new segment begins."""
+        return self._segment_bytes
+
+    @property
     def size_bytes(self) -> int:
         with self._lock:
             return self._room.own_bytes

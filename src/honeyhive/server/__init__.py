@@ -20,6 +20,8 @@
     store        writing the read model             summaries, amendments   what follows from what is written
     queries      what readers ask                   filters   what they may ask for
     stores/      the databases it can be in
+    retention    how long and how much is kept     forgetting   how the log and the read model forget alike
+    marks        what the backend itself writes into its log            removal  the rows that go
     reading      the routes that give data out      pages/    the same for people
     live         what has just become readable, over a WebSocket      watching   its other end
 

@@ -46,6 +46,8 @@ def amended(row: Row, amendments: Sequence[Mapping[str, object]]) -> Row:
         return row
     event: Json = dict(row.details)
     for amendment in amendments:
+        if amendment.get("duration") is not None and amendment.get("end_time") is None:
+            event.pop("end_time", None)  # each update counts over those before it, also where they come together
         merge(event, amendment)
     figures = figures_of(event)
     end_ns = nanoseconds(event.pop("end_time", None))

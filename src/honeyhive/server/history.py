@@ -18,6 +18,7 @@ from honeyhive.journal import Journal, JournalReader, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
 from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
+from honeyhive.server.marks import LogKind, carried, sayings_of
 from honeyhive.server.projector import ReadModel
 from honeyhive.server.queries import Json, Queries
 from honeyhive.server.stores.sqlite import remove_file, replace_file
@@ -105,19 +106,29 @@ class _OfSession:
 
     def read(self, after: Position | None) -> Sequence[DatedRecord]:
         while records := self._source.read(after):
-            wanted = [record for record in records if self._is_wanted(record)]
+            wanted = [part for record in records if (part := self._wanted(record)) is not None]
             if wanted:
                 self.undated += sum(record.recorded_ns is None for record in wanted)
                 return wanted
             after = records[-1].position
         return []
 
-    def _is_wanted(self, record: DatedRecord) -> bool:
+    def _wanted(self, record: DatedRecord) -> DatedRecord | None:
+        """Return what of *record* is wanted. What is forgotten is so for every moment, whenever that was decided."""
+        if record.kind == LogKind.FORGOTTEN:
+            return record
+        if record.kind == LogKind.CARRIED:
+            return self._carried(record)
         if record.recorded_ns is not None and record.recorded_ns > self._moment_ns:
-            return False
+            return None
         if record.kind == RecordKind.REST and _UPDATE in record.payload:
-            return True  # an update names its event, and not the session
-        return any(mark in record.payload for mark in self._marks)
+            return record  # an update names its event, and not the session
+        return record if any(mark in record.payload for mark in self._marks) else None
+
+    def _carried(self, record: DatedRecord) -> DatedRecord | None:
+        """What was carried over is as old as it was before."""
+        sayings = [saying for saying in sayings_of(record.payload) if saying.recorded_ns <= self._moment_ns]
+        return record._replace(payload=carried(sayings)) if sayings else None
 
 
 def _project(following: Following[DatedRecord, Position], tell: Callable[[int], None] | None = None) -> int:

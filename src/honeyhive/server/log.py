@@ -11,6 +11,7 @@ from honeyhive.exceptions import JournalError, JournalFullError
 from honeyhive.journal import JournalInterface, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server.limits import Refusal
+from honeyhive.server.marks import LogKind
 from honeyhive.utils.clock import Clock
 
 __all__ = ["IngestLog"]
@@ -43,7 +44,7 @@ class IngestLog:
         self._on_failure = on_failure
         self._failed = threading.Event()
 
-    def append(self, kind: RecordKind, payload: bytes, items: int = 1) -> Position:
+    def append(self, kind: RecordKind | LogKind, payload: bytes, items: int = 1) -> Position:
         """Append one record and return its position once it survives a loss of power.
 
         Raises:

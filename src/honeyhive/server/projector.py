@@ -23,6 +23,7 @@ from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
 from honeyhive.server.events import Event, client_report, project_rest
 from honeyhive.server.logs import rows_of_logs
+from honeyhive.server.marks import LogKind, Saying, before_of, sayings_of
 from honeyhive.server.records import Row, row_of_event, rows_of_request
 from honeyhive.server.store import Amendment, Changes, Store
 from honeyhive.server.stores import Database, database_of
@@ -132,6 +133,11 @@ def changes_of(record: DatedRecord) -> Changes:
             return Changes(logs=list(rows_of_logs(logs)), recorded_ns=recorded_ns)
         if record.kind == RecordKind.REST:
             return _rest_changes(jsontext.loads(record.payload), record.position, recorded_ns)
+        if record.kind == LogKind.FORGOTTEN:
+            return Changes(forgotten_before_ns=before_of(record.payload), recorded_ns=recorded_ns)
+        if record.kind == LogKind.CARRIED:
+            carried = [(saying.position, _said(saying)) for saying in sayings_of(record.payload)]
+            return Changes(carried=carried, recorded_ns=recorded_ns)
     except (DecodeError, ValueError) as error:
         return Changes(dead_letter=_told(error), recorded_ns=recorded_ns)
     return Changes(dead_letter=f"no projection for records of kind {record.kind}", recorded_ns=recorded_ns)
@@ -152,6 +158,13 @@ def _rest_changes(call: object, position: Position, recorded_ns: int) -> Changes
         amendments=[Amendment(str(fields["event_id"]), position, fields) for fields in amendments],
         recorded_ns=recorded_ns,
     )
+
+
+def _said(saying: Saying) -> Changes:
+    if saying.is_start:
+        return Changes(session_starts=[saying.body], recorded_ns=saying.recorded_ns)
+    amendment = Amendment(str(saying.body["event_id"]), saying.position, saying.body)
+    return Changes(amendments=[amendment], recorded_ns=saying.recorded_ns)
 
 
 def _told(error: Exception) -> str:

@@ -6,6 +6,7 @@
                 Reading, Pages, Live    ask the read model; be told what has become readable
     worker      Projecting              from the log to the read model
     scheduler   Adoption                what programs have left in the spool of this machine
+                Keeping                 what is too old or too much is forgotten
 
 `local` is all of it in one process, on files and with a bus in memory; ``honeyhive serve`` runs it.
 """
@@ -38,6 +39,7 @@ from honeyhive.server.pages import Pages
 from honeyhive.server.projecting import Announcer, Projecting
 from honeyhive.server.projector import IngestProjector
 from honeyhive.server.reading import Asking, Reading
+from honeyhive.server.retention import Keeping, Retention, segment_bytes_for
 from honeyhive.server.security import Access, access_of
 from honeyhive.server.storage import FileStorage, Storage
 from honeyhive.utils import SystemClock, new_session_id
@@ -87,6 +89,7 @@ async def files(config: LocalConfig, limits: Limits, announcer: Announcer, telle
             on_failure=fail,
             limits=limits,
             rebuild=config.rebuild,
+            segment_bytes=segment_bytes_for(config.keep_bytes),
         )
         try:
             yield storage
@@ -115,6 +118,10 @@ def watchers(bus: Broadcaster) -> Iterator[Watchers]:
 
 def adopter(storage: Storage, intake: Intake, limits: Limits) -> Adopter:
     return Adopter(spool_root() / LOCAL, log=storage.log, intake=intake, limits=limits)
+
+
+def retention(storage: Storage, config: LocalConfig) -> Retention:
+    return Retention(storage.forgetter, keep_s=config.keep_s, keep_bytes=config.keep_bytes)
 
 
 def local_access(config: LocalConfig) -> Access:
@@ -172,8 +179,8 @@ CORE: Final = Service(
 
 local = replace(
     CORE,
-    providers=[*CORE.providers, memory_bus, files, adopter, local_access],
-    controllers=[*CORE.controllers, Adoption],
+    providers=[*CORE.providers, memory_bus, files, adopter, retention, local_access],
+    controllers=[*CORE.controllers, Adoption, Keeping],
     config=LocalConfig,
     scheduler=SchedulerSettings(drain_s=1.0),
 )

@@ -13,19 +13,25 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from honeyhive.exceptions import ConfigurationError, JournalLockedError
 from honeyhive.journal import Journal, Position
 from honeyhive.models.wire import RecordKind
+from honeyhive.server.forgetting import Forgetter, JournalForgetter
 from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
 from honeyhive.server.limits import Limits
 from honeyhive.server.log import IngestLog
 from honeyhive.server.projector import IngestProjector, make_projector
 from honeyhive.server.queries import Queries
 from honeyhive.server.records import Row
+from honeyhive.server.retention import LARGEST_SEGMENT_BYTES
+from honeyhive.server.stores import SQLiteDatabase
 
 __all__ = ["FileStorage", "Log", "Progress", "Storage"]
+
+_SETTLING_S: Final = 30.0
+"""How long forgetting waits for the projector before it leaves the rest for the next time."""
 
 
 class Log(Protocol):
@@ -70,12 +76,14 @@ class Storage(ABC):
         queries: What readers ask.
         projector: Keeps the read model up to date; a worker starts and stops it.
         progress: How far readers can see.
+        forgetter: Forgets the oldest.
     """
 
     log: Log
     queries: Queries
     projector: IngestProjector
     progress: Progress
+    forgetter: Forgetter
 
     @abstractmethod
     def close(self) -> None:
@@ -92,6 +100,7 @@ class FileStorage(Storage):
         on_failure: Called when nothing more can be accepted or shown, from any thread.
         limits: How long a query may take.
         rebuild: Forget the read model and make it anew.
+        segment_bytes: Size of the files of the journal, and so of what is forgotten at once.
 
     Raises:
         ConfigurationError: The directory cannot be used; the message names the fix.
@@ -106,8 +115,9 @@ class FileStorage(Storage):
         on_failure: Callable[[BaseException], None],
         limits: Limits,
         rebuild: bool = False,
+        segment_bytes: int = LARGEST_SEGMENT_BYTES,
     ) -> None:
-        self._journal = _opened(data)
+        self._journal = _opened(data, segment_bytes)
         index = data / INDEX_NAME
         self.log = IngestLog(self._journal, on_append=on_append, on_failure=on_failure)
         self.queries = Queries(index, longest_s=limits.query_s)
@@ -115,6 +125,12 @@ class FileStorage(Storage):
             self._journal, index, on_failure=on_failure, on_readable=on_readable, rebuild=rebuild
         )
         self.progress = _OfProjector(self.projector)
+        self.forgetter = JournalForgetter(
+            self._journal, self.log.append, SQLiteDatabase(index), settle=self._until_readable
+        )
+
+    def _until_readable(self, position: Position) -> None:
+        self.projector.reached(position).result(_SETTLING_S)
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -135,13 +151,13 @@ class _OfProjector(Progress):
         await asyncio.wrap_future(self._projector.reached(position))
 
 
-def _opened(data: Path) -> Journal:
+def _opened(data: Path, segment_bytes: int) -> Journal:
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"The data directory {data} cannot be made: {error.strerror}. Use --data.") from error
     try:
-        return Journal(data / JOURNAL_NAME, keep=True, max_bytes=None, max_disk_share=None)
+        return Journal(data / JOURNAL_NAME, keep=True, segment_bytes=segment_bytes, max_bytes=None, max_disk_share=None)
     except JournalLockedError as error:
         raise ConfigurationError(
             f"Another backend is running on {data}. Stop it, or give this one its own directory with --data."

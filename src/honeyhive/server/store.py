@@ -17,6 +17,7 @@ from honeyhive.server import jsontext
 from honeyhive.server.amendments import Amendment, amended, known_amendments
 from honeyhive.server.logs import LogRow
 from honeyhive.server.records import EVENT_KIND, Row
+from honeyhive.server.removal import remove_before
 from honeyhive.server.reports import ClientReport
 from honeyhive.server.stores import Connection, Database, database_of
 from honeyhive.server.stores.statements import found, upsert
@@ -33,9 +34,12 @@ _LONGEST_S: Final = 60.0
 _PUT_SPAN: Final = upsert("spans", [*_COLUMNS, "recorded_ns"], ["trace_id", "span_id"])
 _PUT_LOG: Final = upsert("logs", [*_LOG_COLUMNS, "recorded_ns"], ["log_id"])
 _PUT_REPORT: Final = upsert("client_reports", [*_REPORT_COLUMNS, "recorded_ns"], ["report_id"])
-_PUT_START: Final = upsert("session_starts", ["session_id", "event", "recorded_ns"], ["session_id"])
+_PUT_START: Final = (
+    upsert("session_starts", ["session_id", "event", "recorded_ns", "position", "held"], ["session_id"])
+    + " WHERE excluded.position >= session_starts.position"  # what is carried over is older than where it stands
+)
 _PUT_AMENDMENT: Final = upsert(
-    "amendments", ["event_id", "position", "fields", "recorded_ns"], ["event_id", "position"]
+    "amendments", ["event_id", "position", "fields", "recorded_ns", "held"], ["event_id", "position"]
 )
 _PUT_DEAD_LETTER: Final = upsert("dead_letters", ["position", "reason", "recorded_ns"], ["position"])
 _PUT_POSITION: Final = upsert("projected", ["only_row", "segment", "offset"], ["only_row"])
@@ -66,6 +70,10 @@ class Changes:
     reports: Sequence[ClientReport] = ()
     dead_letter: str | None = None
     """Why the record cannot be projected."""
+    carried: Sequence[tuple[Position, Changes]] = ()
+    """Starts and updates that were accepted earlier, and where."""
+    forgotten_before_ns: int | None = None
+    """Everything before this moment is forgotten from here on."""
     recorded_ns: int = 0
     """When the record was accepted, in nanoseconds since 1970; 0 where nobody knows."""
 
@@ -104,14 +112,23 @@ class Store:
             Overtaken: Another writer has moved the position since it was read; nothing was applied.
             StoreUnavailableError: The database is away; whether anything was applied is not known.
         """
-        batch = _Batch()
+        reached, batch, has_forgotten = self._position, _Batch(), False
         with self._writer.transaction() as connection:
             if _position_in(connection) != self._position:
                 raise Overtaken("the read model")
+            transaction = _Transaction(connection)
             for position, change in changes:
+                reached = position
                 batch.add(position, change)
-            _Transaction(connection).write(batch)
-        self._position = batch.position or self._position
+                if change.forgotten_before_ns is not None:
+                    transaction.write(batch)
+                    transaction.forget(change.forgotten_before_ns)
+                    batch, has_forgotten = _Batch(), True
+            transaction.write(batch)
+            transaction.finish(reached)
+        self._position = reached
+        if has_forgotten:
+            self._writer.give_back()
 
     def reset(self) -> None:
         """Forget everything, so that the journal is projected from its beginning."""
@@ -141,27 +158,37 @@ _Key = tuple[str, str]
 class _Batch:
     """What some records change, put together. Of several rows for the same span or event the last one counts."""
 
-    position: Position | None = None
     rows: dict[_Key, _Stamped] = field(default_factory=dict)
     events: dict[str, _Key] = field(default_factory=dict)
     """Where the rows are that came over REST, by event id: such an event is in one trace only."""
-    amendments: list[tuple[Amendment, int]] = field(default_factory=list)
-    starts: list[tuple[str, str, int]] = field(default_factory=list)
+    amendments: dict[str, None] = field(default_factory=dict)
+    """The ids of what is amended."""
+    updates: list[tuple[str, str, str, int, str]] = field(default_factory=list)
+    starts: list[tuple[str, str, int, str, str]] = field(default_factory=list)
     logs: list[list[object]] = field(default_factory=list)
     reports: list[list[object]] = field(default_factory=list)
     dead_letters: list[tuple[str, str, int]] = field(default_factory=list)
 
     def add(self, position: Position, change: Changes) -> None:
         stamp = change.recorded_ns
-        self.position = position
         for row in change.rows:
             self._add_row(row, stamp)
-        self.amendments += [(amendment, stamp) for amendment in change.amendments]
-        self.starts += [(str(event["session_id"]), _json(event), stamp) for event in change.session_starts]
+        self._add_sayings(position, change, held=position)
+        for origin, former in change.carried:
+            self._add_sayings(origin, former, held=position)
         self.logs += [[*_cells_of(log), stamp] for log in change.logs]
         self.reports += [[*_cells_of(report), stamp] for report in change.reports]
         if change.dead_letter is not None:
             self.dead_letters.append((_text_of(position), change.dead_letter, stamp))
+
+    def _add_sayings(self, position: Position, change: Changes, *, held: Position) -> None:
+        stamp, origin, place = change.recorded_ns, _text_of(position), _text_of(held)
+        for each in change.amendments:
+            self.amendments[each.event_id] = None
+            self.updates.append((each.event_id, _text_of(each.position), _json(each.fields), stamp, place))
+        self.starts += [
+            (str(event["session_id"]), _json(event), stamp, origin, place) for event in change.session_starts
+        ]
 
     def _add_row(self, row: Row, stamp: int) -> None:
         key = (row.trace_id, row.span_id)
@@ -182,39 +209,39 @@ class _Transaction:
         self._sessions: dict[str, None] = {}
 
     def write(self, batch: _Batch) -> None:
-        """Write all of *batch*, what follows from it, and its position."""
+        """Write all of *batch*."""
         put = self._connection.execute_many
         put(_PUT_DEAD_LETTER, batch.dead_letters)
         put(_PUT_LOG, batch.logs)
         put(_PUT_REPORT, batch.reports)
         put(_PUT_START, batch.starts)
-        self._sessions.update(dict.fromkeys(session_id for session_id, _, _ in batch.starts))
-        self._put_amendments(batch.amendments)
+        self._sessions.update(dict.fromkeys(start[0] for start in batch.starts))
+        put(_PUT_AMENDMENT, batch.updates)
+        self._amend(batch.amendments)
         self._put_rows(self._with_known_amendments(batch.rows))
+
+    def forget(self, before_ns: int) -> None:
+        """Remove what was accepted before *before_ns*."""
+        touched = remove_before(self._connection, before_ns)
+        self._traces.update(dict.fromkeys(touched.traces))
+        self._sessions.update(dict.fromkeys(touched.sessions))
+
+    def finish(self, position: Position | None) -> None:
+        """Write what follows from all that was written, and the position."""
         summarise_traces(self._connection, self._traces)
         summarise_sessions(self._connection, self._sessions)
-        if batch.position is not None:
-            self._connection.execute(_PUT_POSITION, (1, *batch.position))
+        if position is not None:
+            self._connection.execute(_PUT_POSITION, (1, *position))
 
-    def _put_amendments(self, amendments: Sequence[tuple[Amendment, int]]) -> None:
-        """Keep *amendments*, and amend the rows that are there already."""
-        if not amendments:
-            return
-        self._connection.execute_many(
-            _PUT_AMENDMENT,
-            [(each.event_id, _text_of(each.position), _json(each.fields), stamp) for each, stamp in amendments],
-        )
-        added: dict[str, list[Mapping[str, object]]] = {}
-        for each, _ in amendments:
-            added.setdefault(each.event_id, []).append(each.fields)
-        known = [_stamped(cells) for cells in found(self._connection, _OF_EVENTS, [(event_id,) for event_id in added])]
+    def _amend(self, event_ids: Mapping[str, None]) -> None:
+        """Amend the rows of *event_ids* that are there already, by all that is known: an update may come out of order."""
+        known = [
+            _stamped(cells) for cells in found(self._connection, _OF_EVENTS, [(event_id,) for event_id in event_ids])
+        ]
         self._put_rows(
-            {
-                (row.trace_id, row.span_id): _Stamped(amended(row, added[row.event_id]), recorded_ns)
-                for row, recorded_ns in known
-            }
+            self._with_known_amendments({(stamped.row.trace_id, stamped.row.span_id): stamped for stamped in known})
         )
-        others = added.keys() - {row.event_id for row, _ in known}
+        others = event_ids.keys() - {row.event_id for row, _ in known}
         sessions = found(self._connection, _KNOWN_SESSIONS, [(event_id,) for event_id in sorted(others)])
         self._sessions.update(dict.fromkeys(session_id for (session_id,) in sessions))
 

@@ -88,12 +88,30 @@ class Writer(ABC):
         """
 
     @abstractmethod
+    def give_back(self) -> None:
+        """Give the room of removed rows back to the disk, as far as it can be had without waiting for anybody."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give up what opening took; twice is once."""
 
 
 class Database(ABC):
-    """A place for a read model. Thread-safe."""
+    """A place for a read model. Thread-safe.
+
+    Attributes:
+        least_bytes: What it takes with nothing in it, the engine's own files included.
+    """
+
+    least_bytes: int
+
+    @abstractmethod
+    def size_bytes(self) -> int:
+        """Return how many bytes the read model takes, without the room of removed rows; 0 where there is none yet.
+
+        Raises:
+            StoreUnavailableError: The database is away.
+        """
 
     @abstractmethod
     def writer(self) -> Writer:

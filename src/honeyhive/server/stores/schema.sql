@@ -33,6 +33,7 @@ CREATE INDEX spans_by_event ON spans (event_id);
 CREATE INDEX spans_by_parent_event ON spans (parent_event_id) WHERE parent_event_id IS NOT NULL;
 CREATE INDEX spans_by_session ON spans (session_id, start_ns) WHERE session_id IS NOT NULL;
 CREATE INDEX spans_by_start ON spans (start_ns);
+CREATE INDEX spans_by_recorded ON spans (recorded_ns);
 
 CREATE TABLE traces (
     trace_id TEXT PRIMARY KEY,
@@ -71,11 +72,15 @@ CREATE INDEX sessions_by_start ON sessions (start_ns, session_id);
 CREATE INDEX sessions_by_project ON sessions (project, start_ns, session_id);
 
 -- What /session/start said, kept apart because spans of a session may come before it.
+-- position is where the log first had it, held where it has it now: the log carries over what is older than the rest.
 CREATE TABLE session_starts (
     session_id TEXT PRIMARY KEY,
     event TEXT NOT NULL,
-    recorded_ns BIGINT NOT NULL
+    recorded_ns BIGINT NOT NULL,
+    position TEXT NOT NULL,
+    held TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX session_starts_by_recorded ON session_starts (recorded_ns);
 
 -- What PUT /events said, kept because the event may come after its update, or come again.
 CREATE TABLE amendments (
@@ -83,8 +88,10 @@ CREATE TABLE amendments (
     position TEXT NOT NULL,
     fields TEXT NOT NULL,
     recorded_ns BIGINT NOT NULL,
+    held TEXT NOT NULL,
     PRIMARY KEY (event_id, position)
 ) WITHOUT ROWID;
+CREATE INDEX amendments_by_recorded ON amendments (recorded_ns);
 
 CREATE TABLE logs (
     log_id TEXT PRIMARY KEY,
@@ -100,6 +107,7 @@ CREATE TABLE logs (
     recorded_ns BIGINT NOT NULL
 );
 CREATE INDEX logs_by_trace ON logs (trace_id, time_ns) WHERE trace_id IS NOT NULL;
+CREATE INDEX logs_by_recorded ON logs (recorded_ns);
 
 -- What programs say they have lost.
 CREATE TABLE client_reports (
@@ -118,6 +126,12 @@ CREATE TABLE dead_letters (
     reason TEXT NOT NULL,
     recorded_ns BIGINT NOT NULL
 ) WITHOUT ROWID;
+
+-- Before which moment, of those in recorded_ns, everything is forgotten.
+CREATE TABLE forgotten (
+    only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
+    before_ns BIGINT NOT NULL
+);
 
 CREATE TABLE projected (
     only_row BIGINT PRIMARY KEY CHECK (only_row = 1),

@@ -29,8 +29,11 @@ from honeyhive.server.stores.interface import (
 
 __all__ = ["SQLiteDatabase", "remove_file", "replace_file"]
 
-_SCHEMA_VERSION: Final = 3
+_SCHEMA_VERSION: Final = 4
 _BESIDE: Final = ("-wal", "-shm")
+_WAL_BYTES: Final = 4 * 1024 * 1024
+"""What its write-ahead log takes; it is cut back to that, though readers of old views may keep it larger for a while."""
+_PATIENCE: Final = "PRAGMA busy_timeout = 10000"
 _STEPS: Final = 10_000
 """Of SQLite's machine, between two looks at the clock."""
 
@@ -44,6 +47,8 @@ class SQLiteDatabase(Database):
         path: The file; made by the writer when absent, put aside when damaged.
     """
 
+    least_bytes = _WAL_BYTES + 256 * 1024
+
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -52,6 +57,18 @@ class SQLiteDatabase(Database):
 
     def writer(self) -> Writer:
         return _Writer(self._path)
+
+    def size_bytes(self) -> int:
+        try:
+            with self.reading(longest_s=float("inf")) as connection:
+                pages, free, page_bytes = (
+                    int(row[0])
+                    for pragma in ("page_count", "freelist_count", "page_size")
+                    for row in connection.rows(f"PRAGMA {pragma}")
+                )
+        except IndexMissingError:
+            return 0
+        return (pages - free) * page_bytes + _WAL_BYTES
 
     @contextmanager
     def reading(self, *, longest_s: float) -> Iterator[Connection]:
@@ -111,6 +128,17 @@ class _Writer(Writer):
         remove_file(self._path)
         self._raw = _open(self._path)
 
+    def give_back(self) -> None:
+        try:
+            self._raw.execute("PRAGMA incremental_vacuum").fetchall()
+            self._raw.execute("PRAGMA busy_timeout = 0")
+            self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError as error:
+            if not is_away(error):
+                raise
+        finally:
+            self._raw.execute(_PATIENCE)
+
     def close(self) -> None:
         self._raw.close()
 
@@ -157,7 +185,10 @@ def _prepare(raw: sqlite3.Connection) -> None:
     raw.execute("PRAGMA journal_mode = WAL")
     # The journal is the truth and is synced before any answer: a commit lost here is projected again.
     raw.execute("PRAGMA synchronous = NORMAL")
-    raw.execute("PRAGMA busy_timeout = 10000")
+    raw.execute(_PATIENCE)
+    raw.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+    # What is removed is overwritten where it was, and gone from the file once its pages are given back.
+    raw.execute("PRAGMA secure_delete = FAST")
 
 
 def _is_sound(raw: sqlite3.Connection) -> bool:

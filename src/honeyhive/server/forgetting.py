@@ -1,0 +1,186 @@
+"""Forgetting what was accepted before a moment, in the log and in the read model alike.
+
+::
+
+    1  a record in the log says what is forgotten; the projector removes the rows when it comes to it, step by step
+    2  what the segments that go say of sessions and events that stay is carried over: written to the log again
+    3  the segments in which everything is older are unlinked
+
+It may end after any step, a crash included: what is forgotten is forgotten for the read model once the record is in the
+log, also for one that is made anew, and the next time goes on with the segments that are still there.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol, TypeVar
+
+from honeyhive.events.log import DatedSegments
+from honeyhive.journal import Journal, Position
+from honeyhive.server import jsontext
+from honeyhive.server.marks import LogKind, Saying, carried, forgotten
+from honeyhive.server.removal import forgotten_before, next_step, sayings_in
+from honeyhive.server.stores import Connection, Database, IndexMissingError
+
+__all__ = ["Append", "Forgetter", "JournalForgetter", "Size"]
+
+_ROWS: Final = 2_000
+"""How many rows go in one transaction, about: readers and what comes in wait no longer for it than for any other."""
+_CARRIED_BYTES: Final = 256 * 1024
+_READING_S: Final = 60.0
+_FEWEST_SEGMENTS: Final = 4
+
+T = TypeVar("T")
+
+
+class Append(Protocol):
+    """Appends to the log, durably and dated."""
+
+    def __call__(self, kind: LogKind, payload: bytes, items: int = 1, /) -> Position: ...
+
+
+class Size(NamedTuple):
+    """What is kept, in bytes."""
+
+    log_bytes: int
+    index_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Both together."""
+        return self.log_bytes + self.index_bytes
+
+
+class Forgetter(ABC):
+    """Forgets what a backend keeps, oldest first. For one thread at a time.
+
+    Every method raises `JournalError` when the log, and `StoreUnavailableError` when the read model cannot be read.
+    """
+
+    @property
+    @abstractmethod
+    def least_bytes(self) -> int:
+        """The smallest bound on `size` that can be held."""
+
+    @abstractmethod
+    def size(self) -> Size:
+        """Return what is kept."""
+
+    @abstractmethod
+    def moment_for(self, share: float) -> int | None:
+        """Return the moment before which at least that *share* of the log was accepted; ``None`` when that is all of it."""
+
+    @abstractmethod
+    def seal(self, before_ns: int) -> None:
+        """See to it that what was accepted before *before_ns* is not kept for the sake of what comes now."""
+
+    @abstractmethod
+    def forget_before(self, before_ns: int) -> Iterator[None]:
+        """Forget what was accepted before *before_ns*, step by step; what is left when the iterator is closed stays.
+
+        Raises:
+            Refusal: The log takes nothing just now.
+            TimeoutError: The read model is too far behind the log.
+            ProjectionStoppedError: Nobody brings it up to date any more.
+        """
+
+
+class JournalForgetter(Forgetter):
+    """Forgets in a journal, segment by segment, and in the read model made from it.
+
+    Args:
+        journal: The log, open for writing.
+        append: Appends to it.
+        database: Where the read model is.
+        settle: Returns when the read model shows everything up to a position, or raises an error.
+        rows: How many rows of the read model go in one transaction, about.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        append: Append,
+        database: Database,
+        *,
+        settle: Callable[[Position], None],
+        rows: int = _ROWS,
+    ) -> None:
+        self._journal = journal
+        self._append = append
+        self._database = database
+        self._settle = settle
+        self._rows = rows
+        self._segments = DatedSegments(journal)
+
+    @property
+    def least_bytes(self) -> int:
+        return _FEWEST_SEGMENTS * self._journal.segment_bytes + self._database.least_bytes
+
+    def size(self) -> Size:
+        return Size(self._journal.size_bytes, self._database.size_bytes())
+
+    def moment_for(self, share: float) -> int | None:
+        segments = sorted(self._segments.read(), key=lambda segment: segment.newest_ns)
+        wanted = share * sum(segment.bytes for segment in segments)
+        for segment in segments[:-1]:
+            wanted -= segment.bytes
+            if wanted <= 0 and segment.newest_ns:
+                return segment.newest_ns + 1
+        return None
+
+    def seal(self, before_ns: int) -> None:
+        segments = self._segments.read()
+        if any(segment.bytes and not segment.sealed and segment.oldest_ns < before_ns for segment in segments):
+            self._journal.begin_afresh()
+
+    def forget_before(self, before_ns: int) -> Iterator[None]:
+        self.seal(before_ns)  # before the records that say so, which would keep the segment
+        if self._journal.last is not None:
+            self._settle(self._journal.last)
+        while (step_ns := self._asked(lambda index: next_step(index, before_ns, self._rows), None)) is not None:
+            self._mark(step_ns)
+            yield
+        doomed = [each.name for each in self._segments.read() if each.sealed and each.newest_ns < before_ns]
+        if doomed:
+            self._drop(doomed, before_ns)
+            yield
+
+    def _mark(self, before_ns: int) -> None:
+        self._settle(self._append(LogKind.FORGOTTEN, forgotten(before_ns), self._rows))
+
+    def _drop(self, segments: Sequence[str], before_ns: int) -> None:
+        if self._asked(forgotten_before, 0) < before_ns:
+            self._mark(before_ns)
+        last = self._asked(lambda index: self._carry_over(sayings_in(index, segments)), None)
+        if last is not None:
+            self._settle(last)
+        self._journal.forget(segments)
+
+    def _carry_over(self, sayings: Iterable[Saying]) -> Position | None:
+        last = None
+        for part in _parts(sayings):
+            last = self._append(LogKind.CARRIED, carried(part), len(part))
+        return last
+
+    def _asked(self, question: Callable[[Connection], T], otherwise: T) -> T:
+        """Put *question* to the read model; *otherwise* is the answer when there is none yet."""
+        try:
+            with self._database.reading(longest_s=_READING_S) as connection:
+                return question(connection)
+        except IndexMissingError:
+            return otherwise
+
+
+def _parts(sayings: Iterable[Saying]) -> Iterator[Sequence[Saying]]:
+    """Put *sayings* together into parts that a record can hold."""
+    part: list[Saying] = []
+    size = 0
+    for saying in sayings:
+        part.append(saying)
+        size += len(jsontext.dumps(saying.body))
+        if size >= _CARRIED_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

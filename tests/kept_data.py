@@ -1,0 +1,174 @@
+"""A backend's log and read model without a backend: records go in, time passes by hand, tables come out."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from honeyhive.events.following import Following
+from honeyhive.events.log import DatedRecord, LogSource
+from honeyhive.events.steps import run
+from honeyhive.journal import Journal, Position
+from honeyhive.models.wire import RecordKind
+from honeyhive.server import jsontext
+from honeyhive.server.events import Intake
+from honeyhive.server.forgetting import JournalForgetter
+from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
+from honeyhive.server.limits import Limits
+from honeyhive.server.log import IngestLog
+from honeyhive.server.projector import ReadModel
+from honeyhive.server.queries import Queries
+from honeyhive.server.stores import SQLiteDatabase
+from honeyhive.testing import ManualClock
+
+TABLES = (
+    "spans",
+    "traces",
+    "sessions",
+    "session_starts",
+    "amendments",
+    "logs",
+    "client_reports",
+    "dead_letters",
+    "forgotten",
+)
+
+
+class Kept:
+    """A data directory at work. One record is one span, log record or call, and each is a second after the other."""
+
+    def __init__(self, data: Path, *, segment_bytes: int = 2_000, rows: int = 3) -> None:
+        self.data = data
+        self.clock = ManualClock()
+        self.journal = Journal(
+            data / JOURNAL_NAME, keep=True, segment_bytes=segment_bytes, max_bytes=None, max_disk_share=None
+        )
+        self.log = IngestLog(self.journal, on_append=_nothing, on_failure=_raise, clock=self.clock)
+        self.database = SQLiteDatabase(data / INDEX_NAME)
+        self.queries = Queries(data / INDEX_NAME)
+        self.following = self._begun(data / INDEX_NAME)
+        self.forgetter = JournalForgetter(self.journal, self.log.append, self.database, settle=self.settle, rows=rows)
+        self._ids: dict[str, int] = {}
+        numbers = itertools.count(1)
+        self._intake = Intake(new_id=lambda: f"id-{next(numbers)}", now_ms=lambda: 5_000.0, limits=Limits())
+
+    def span(self, name: str, *, trace: int = 7, span: int | None = None, session: str | None = None) -> int:
+        """Accept a span, and return when that was, in nanoseconds."""
+        own_id = span or self._ids.setdefault(name, len(self._ids) + 1_000)
+        made = Span(
+            trace_id=trace.to_bytes(16, "big"),
+            span_id=own_id.to_bytes(8, "big"),
+            name=name,
+            start_time_unix_nano=1_000,
+            end_time_unix_nano=2_000,
+            attributes=[KeyValue(key="honeyhive.session_id", value=AnyValue(string_value=session))] if session else [],
+        )
+        request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[made])])])
+        return self._accept(RecordKind.SPANS, request.SerializeToString())
+
+    def log_record(self, body: str) -> int:
+        """Accept a log record, and return when that was."""
+        made = LogRecord(body=AnyValue(string_value=body), time_unix_nano=1_000)
+        request = ExportLogsServiceRequest(resource_logs=[ResourceLogs(scope_logs=[ScopeLogs(log_records=[made])])])
+        return self._accept(RecordKind.LOGS, request.SerializeToString())
+
+    def call(self, method: str, path: str, body: Mapping[str, object]) -> int:
+        """Accept a REST call, and return when that was."""
+        return self._accept(RecordKind.REST, jsontext.dumps(self._intake.submit(method, path, body).call))
+
+    def start(self, session: str, name: str = "session") -> int:
+        """Accept the start of a session."""
+        return self.call("POST", "/session/start", {"session": {"session_id": session, "session_name": name}})
+
+    def event(self, event_id: str, *, session: str) -> int:
+        """Accept an event over REST."""
+        event = {"event_id": event_id, "session_id": session, "event_name": event_id, "event_type": "tool"}
+        return self.call("POST", "/events", {"event": event})
+
+    def update(self, event_id: str, **metadata: object) -> int:
+        """Accept an update of an event or a session."""
+        return self.call("PUT", "/events", {"event_id": event_id, "metadata": metadata})
+
+    def project(self) -> None:
+        """Bring the read model up to date."""
+        while run(self.following.advance()):
+            pass
+
+    def settle(self, position: Position) -> None:
+        while self.following.position is None or self.following.position < position:
+            assert run(self.following.advance())
+
+    def forget_before(self, before_ns: int) -> None:
+        for _ in self.forgetter.forget_before(before_ns):
+            pass
+
+    def names(self) -> set[str]:
+        """The names of the spans that can be read."""
+        return {str(span["name"]) for span in self.queries.every_span()}
+
+    def tables(self) -> dict[str, set[tuple[object, ...]]]:
+        """What is in the read model, but for where the log has it."""
+        return tables_of(self.data / INDEX_NAME)
+
+    def tables_made_anew(self) -> dict[str, set[tuple[object, ...]]]:
+        """What would be in a read model made from the log alone."""
+        fresh = self.data / "fresh.sqlite"
+        following = self._begun(fresh)
+        while run(following.advance()):
+            pass
+        run(following.end())
+        made = tables_of(fresh)
+        for path in self.data.glob("fresh.sqlite*"):
+            path.unlink()
+        return made
+
+    def close(self) -> None:
+        run(self.following.end())
+        self.journal.close()
+
+    def _accept(self, kind: RecordKind, payload: bytes) -> int:
+        self.clock.advance(1.0)
+        self.log.append(kind, payload)
+        return self.clock.time_ns()
+
+    def _begun(self, index: Path) -> Following[DatedRecord, Position]:
+        following = Following(LogSource(self.journal, max_items=4), ReadModel(index))
+        run(following.begin())
+        return following
+
+
+def tables_of(index: Path) -> dict[str, set[tuple[object, ...]]]:
+    with closing(sqlite3.connect(index)) as connection:
+        connection.row_factory = sqlite3.Row
+        return {
+            table: {
+                tuple(_plain(row[column]) for column in row.keys() if column != "held")  # noqa: SIM118 - no mapping
+                for row in connection.execute(f"SELECT * FROM {table}")  # noqa: S608 - our own names
+            }
+            for table in TABLES
+        }
+
+
+def _plain(cell: object) -> object:
+    """Objects are the same in whatever order their keys were added."""
+    if isinstance(cell, str) and cell.startswith("{"):
+        return json.dumps(json.loads(cell), sort_keys=True)
+    return cell
+
+
+def _nothing() -> None:
+    pass
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -1,0 +1,290 @@
+"""Forgetting what was accepted before a moment: log and read model stay of one mind, whatever stays."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from honeyhive.journal import JournalReader
+from honeyhive.server.history import session_at
+from kept_data import Kept
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    kept = Kept(tmp_path)
+    yield kept
+    kept.close()
+
+
+def content_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def metadata_of(session: Mapping[str, object]) -> object:
+    details = session["details"]
+    assert isinstance(details, Mapping)
+    return details["metadata"]
+
+
+def test_what_was_accepted_before_is_gone_and_the_rest_is_whole(kept: Kept) -> None:
+    kept.span("old", trace=1)
+    kept.span("split, old half", trace=2)
+    kept.log_record("old line")
+    moment_ns = kept.span("split, young half", trace=2)
+    kept.span("young", trace=3)
+
+    kept.forget_before(moment_ns)
+
+    assert kept.names() == {"split, young half", "young"}
+    assert kept.queries.trace(f"{1:032x}") is None
+    half = kept.queries.trace(f"{2:032x}")
+    assert half is not None
+    assert (half["spans"], half["name"]) == (1, "split, young half")
+    assert kept.tables()["logs"] == set()
+    assert kept.tables() == kept.tables_made_anew()
+
+
+def test_the_bytes_of_what_is_forgotten_are_in_no_file(kept: Kept) -> None:
+    kept.span("secret-old-name")
+    kept.log_record("secret-old-line")
+    kept.project()
+    kept.journal.begin_afresh()
+    moment_ns = kept.span("young")
+
+    kept.forget_before(moment_ns)
+
+    assert b"secret-old" not in content_of(kept.data)
+    assert b"young" in content_of(kept.data)
+
+
+def test_old_rows_are_gone_though_their_segment_is_still_there(kept: Kept) -> None:
+    kept.span("old")
+    moment_ns = kept.span("young")
+
+    kept.forget_before(moment_ns)
+
+    assert kept.names() == {"young"}
+    assert b"old" in content_of(kept.data / "journal")
+    assert kept.tables_made_anew() == kept.tables()
+
+
+def test_everything_can_be_forgotten_and_the_backend_goes_on(kept: Kept) -> None:
+    kept.span("old")
+
+    kept.clock.advance(1)
+    kept.forget_before(kept.clock.time_ns())
+
+    assert kept.names() == set()
+    assert b"old" not in content_of(kept.data)
+    kept.span("young")
+    kept.project()
+    assert kept.names() == {"young"}
+    assert kept.tables_made_anew() == kept.tables()
+
+
+def test_nothing_is_written_when_nothing_is_to_go(kept: Kept) -> None:
+    moment_ns = kept.span("young")
+    kept.project()
+    last = kept.journal.last
+
+    kept.forget_before(moment_ns)
+
+    assert kept.journal.last == last
+
+
+def test_rows_go_in_short_transactions(kept: Kept) -> None:
+    for number in range(10):
+        kept.span(f"old {number}")
+    moment_ns = kept.span("young")
+
+    left = [len(kept.names()) for _ in kept.forgetter.forget_before(moment_ns)]
+
+    assert left[:3] == [7, 3, 1]
+    assert kept.names() == {"young"}
+
+
+def test_a_session_that_still_runs_keeps_its_start_and_its_updates(kept: Kept) -> None:
+    kept.start("running", name="the long one")
+    kept.update("running", colour="red", size=1)
+    kept.start("over")
+    for number in range(30):
+        kept.span(f"filler {number}", session="over")
+    kept.span("old", session="running")
+    kept.update("running", size=2)
+    moment_ns = kept.span("young", session="running")
+
+    kept.forget_before(moment_ns)
+
+    running = kept.queries.session("running")
+    assert running is not None
+    assert (running["name"], running["spans"]) == ("the long one", 1)
+    assert metadata_of(running) == {"colour": "red", "size": 2}
+    assert kept.queries.session("over") is None
+    kept.project()
+    assert kept.tables_made_anew() == kept.tables()
+    assert JournalReader(kept.data / "journal").extents()[0].segment > "0000000001"
+
+
+def test_a_session_is_carried_over_again_and_again_until_it_is_over(kept: Kept) -> None:
+    kept.start("running", name="the long one")
+    for number in range(100):
+        moment_ns = kept.span(f"span {number}", session="running")
+        if number % 10 == 9:
+            kept.forget_before(moment_ns)
+            session = kept.queries.session("running")
+            assert session is not None
+            assert session["name"] == "the long one"
+    kept.span("something else")
+    kept.clock.advance(1)
+
+    kept.forget_before(kept.clock.time_ns())
+
+    assert kept.queries.session("running") is None
+    assert kept.tables()["session_starts"] == set()
+    assert b"the long one" not in content_of(kept.data)
+
+
+def test_an_update_that_came_before_its_event_is_kept_with_it(kept: Kept) -> None:
+    kept.update("e", colour="red", size=1)
+    for number in range(30):
+        kept.span(f"filler {number}")
+    moment_ns = kept.event("e", session="s")
+    kept.update("e", size=2)
+
+    kept.forget_before(moment_ns)
+
+    event = kept.queries.event("e")
+    assert event is not None
+    assert {"colour": "red", "size": 2}.items() <= event["metadata"].items()  # type: ignore[attr-defined] # a mapping
+    kept.project()
+    assert kept.tables_made_anew() == kept.tables()
+
+
+def test_what_is_carried_over_does_not_undo_what_came_meanwhile(kept: Kept) -> None:
+    kept.start("s", name="first name")
+    kept.update("s", size=1)
+    for number in range(30):
+        kept.span(f"filler {number}")
+    moment_ns = kept.span("young", session="s")
+    kept.project()
+    steps = kept.forgetter.forget_before(moment_ns)
+    next(steps)
+    kept.start("s", name="second name")
+    kept.update("s", size=2)
+
+    for _ in steps:
+        pass
+    kept.project()
+
+    session = kept.queries.session("s")
+    assert session is not None
+    assert (session["name"], metadata_of(session)) == ("second name", {"size": 2})
+    assert kept.tables_made_anew() == kept.tables()
+
+
+def test_a_session_as_it_was_has_nothing_that_is_forgotten(kept: Kept) -> None:
+    kept.start("s", name="the session")
+    kept.update("s", size=1)
+    for number in range(30):
+        kept.span(f"old {number}", session="s")
+    kept.span("the last of the old ones", session="s")
+    moment_ns = kept.span("young", session="s")
+    later_ns = kept.update("s", size=2)
+
+    kept.forget_before(moment_ns)
+
+    for moment, size in ((moment_ns, 1), (later_ns, 2)):
+        past = session_at(kept.data, "s", moment).session
+        assert past is not None
+        assert (past["name"], past["spans"], metadata_of(past)) == ("the session", 1, {"size": size})
+    before = session_at(kept.data, "s", moment_ns - 1).session
+    assert before is not None
+    assert (before["name"], before["spans"]) == ("the session", 0)
+
+
+def test_forgetting_can_end_after_any_step_and_goes_on_the_next_time(kept: Kept) -> None:
+    kept.start("s", name="the session")
+    for number in range(40):
+        kept.span(f"old {number}", session="s")
+    moment_ns = kept.span("young", session="s")
+
+    for _ in range(30):
+        with suppress(StopIteration):
+            next(kept.forgetter.forget_before(moment_ns))
+        kept.project()
+        assert kept.tables_made_anew() == kept.tables()
+
+    assert kept.names() == {"young"}
+    assert len(kept.journal.extents()) <= 4
+
+
+class KeepingAndForgetting(RuleBasedStateMachine):
+    """Anything may come in any order and be forgotten at any time: the log always makes the same read model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.kept = Kept(Path(self.folder.name), segment_bytes=600)
+        self.accepted: dict[str, int] = {}
+        self.mark_ns = 0
+
+    @rule(name=st.sampled_from("abcdef"), session=st.sampled_from(["s", "t", None]))
+    def span(self, name: str, session: str | None) -> None:
+        self.accepted[name] = self.kept.span(name, trace=ord(name) % 2 + 1, session=session)
+
+    @rule(name=st.sampled_from("xyz"), session=st.sampled_from(["s", "t"]))
+    def event(self, name: str, session: str) -> None:
+        self.accepted[name] = self.kept.event(name, session=session)
+
+    @rule(session=st.sampled_from(["s", "t"]), name=st.sampled_from("mn"))
+    def start(self, session: str, name: str) -> None:
+        self.kept.start(session, name)
+
+    @rule(target_id=st.sampled_from(["s", "t", "x", "y"]), key=st.sampled_from("kl"), value=st.integers(0, 9))
+    def update(self, target_id: str, key: str, value: int) -> None:
+        self.kept.update(target_id, **{key: value})
+
+    @rule(target_id=st.sampled_from("xy"), field=st.sampled_from(["duration", "end_time"]), value=st.integers(1, 9))
+    def end(self, target_id: str, field: str, value: int) -> None:
+        self.kept.call("PUT", "/events", {"event_id": target_id, field: 5_000.0 + value})
+
+    @rule(body=st.sampled_from("pq"))
+    def log_record(self, body: str) -> None:
+        self.kept.log_record(body)
+
+    @rule()
+    def project(self) -> None:
+        self.kept.project()
+
+    @rule(ago_s=st.integers(-1, 12), steps=st.integers(1, 9))
+    def forget(self, ago_s: int, steps: int) -> None:
+        before_ns = self.kept.clock.time_ns() - ago_s * 10**9
+        for _, _ in zip(range(steps), self.kept.forgetter.forget_before(before_ns), strict=False):
+            pass
+        self.mark_ns = max(self.mark_ns, *(int(str(row[1])) for row in self.kept.tables()["forgotten"]), 0)
+
+    @rule()
+    def the_log_makes_the_same_read_model(self) -> None:
+        self.kept.project()
+        tables = self.kept.tables()
+        assert self.kept.tables_made_anew() == tables
+        assert self.kept.names() == {name for name, at_ns in self.accepted.items() if at_ns >= self.mark_ns}
+        summed = sorted((str(row[0]), int(str(row[6]))) for row in tables["sessions"])
+        assert all(spans or session in {row[0] for row in tables["session_starts"]} for session, spans in summed)
+
+    def teardown(self) -> None:
+        self.the_log_makes_the_same_read_model()
+        self.kept.close()
+        self.folder.cleanup()
+
+
+TestKeepingAndForgetting = KeepingAndForgetting.TestCase
+TestKeepingAndForgetting.settings = settings(max_examples=20, stateful_step_count=40)
