@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from honeyhive.events.codec import MessageCodec, decode, encode
     from honeyhive.events.command_handlers import AsyncCommandHandler, CommandHandler
     from honeyhive.events.following import BuriedRecord, Progress
-    from honeyhive.events.lineage import current_message
+    from honeyhive.events.lineage import current_message, delivery_count
     from honeyhive.events.messages import Command, Event, Message, Query, UnknownMessage
     from honeyhive.events.module import Module
     from honeyhive.events.processes import AsyncProcessRunner, ProcessManager, ProcessRunner, on_wake
@@ -184,6 +184,7 @@ _HOMES = {
     "catch_up_async": "async_projection_engine",
     "current_message": "lineage",
     "decode": "codec",
+    "delivery_count": "lineage",
     "encode": "codec",
     "fold": "aggregates",
     "from_cloudevent": "cloudevents",
@@ -291,6 +292,7 @@ __all__ = [
     "catch_up_async",
     "current_message",
     "decode",
+    "delivery_count",
     "encode",
     "fold",
     "from_cloudevent",

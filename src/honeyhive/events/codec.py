@@ -23,7 +23,7 @@ from honeyhive.utils.frozen import FrozenDict
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["MessageCodec", "decode", "encode", "is_json"]
+__all__ = ["MessageCodec", "decode", "encode", "is_json", "legible"]
 
 _JSON = "application/json"
 _NOTHING: FrozenDict[str, Any] = FrozenDict()
@@ -159,6 +159,19 @@ def encode(message: Message) -> bytes:
 def decode(document: bytes | str) -> Message:
     """Return the message that the JSON of a CloudEvent is; see `MessageCodec.decode`."""
     return _codec.decode(document)
+
+
+def legible(document: bytes | str) -> dict[str, str]:
+    """Return the attributes that can be read of what is perhaps no CloudEvent; none where it is no JSON object."""
+    from pydantic_core import from_json
+
+    try:
+        record = from_json(document)
+    except ValueError:
+        return {}
+    if not isinstance(record, dict):
+        return {}
+    return {name: value for name, value in record.items() if isinstance(value, str) and value}
 
 
 class _Content:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from honeyhive.events.messages import Message
 
-__all__ = ["CARRIED", "NO_TRACE", "current_message", "handled_message", "handling", "trace_of"]
+__all__ = [
+    "CARRIED",
+    "NO_TRACE",
+    "current_message",
+    "delivered",
+    "delivery_count",
+    "handled_message",
+    "handling",
+    "trace_of",
+]
 
 CARRIED = ("traceparent", "tracestate", "baggage")
 """The W3C headers that carry a trace from one process to the next."""
@@ -35,6 +44,31 @@ handled_message: ContextVar[Message | None] = ContextVar("handled_message", defa
 def current_message() -> Message | None:
     """Return the message that is being handled here, or ``None`` outside a handler."""
     return handled_message.get()
+
+
+_delivered: ContextVar[tuple[str, int]] = ContextVar("delivered", default=("", 1))
+"""The id of the message that an engine has delivered here, and how often."""
+
+
+def delivery_count(message: Message | None = None) -> int:
+    """Return how often an engine has delivered *message*, this time included, as far as it knows.
+
+    More than 1 says that a process has died over it, or could not finish it. It is 1 for what no engine has delivered
+    here, and where the engine does not count. By default it is that of the message that is being handled.
+    """
+    identity, count = _delivered.get()
+    asked = message or current_message()
+    return count if asked is not None and asked.id == identity else 1
+
+
+@contextmanager
+def delivered(message: Message, count: int) -> Iterator[None]:
+    """Let `delivery_count` tell *count* of *message* in this block."""
+    token = _delivered.set((message.id, count))
+    try:
+        yield
+    finally:
+        _delivered.reset(token)
 
 
 @contextmanager

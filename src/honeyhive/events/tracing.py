@@ -88,6 +88,17 @@ class MessageTracing:
         attributes = {**self._processing, "honeyhive.handler": handler}
         return _span(tracer, "process", SpanKind.CONSUMER, attributes, message)
 
+    def rejected(self, message: Message, reason: str) -> None:
+        """Leave a failed span of *message*, in the trace it came with: no handler will be called for it."""
+        tracer = _tracer()
+        if tracer is None:
+            return
+        with (
+            continued(message.trace_context),
+            _span(tracer, "process", SpanKind.CONSUMER, self._processing, message) as span,
+        ):
+            span.set_status(Status(StatusCode.ERROR, reason))
+
     @contextmanager
     def _publishing(self, tracer: Tracer, message: Message) -> Iterator[Mapping[str, str]]:
         with _attached(_parent(message)), _span(tracer, "publish", SpanKind.PRODUCER, self._sending, message):

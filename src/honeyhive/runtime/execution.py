@@ -114,7 +114,7 @@ class MessageExecution(Execution):
     Attributes:
         message_type: Name of the message's type.
         message_id: Its id, the same at every handler.
-        attempt: 1 for the first delivery.
+        attempt: 1 for the first try; more where the handler has failed before, or a process has died over the message.
         queued_s: Seconds between its making and its delivery, by the two machines' clocks.
     """
 

@@ -30,9 +30,9 @@ _TRAVELLING: Final = frozenset(
 class Tracing:
     """Gives every execution a span, under the parent and in the session that its carrier brings.
 
-    An edge interceptor, so that it also sees what no handler does: unknown paths, invalid requests, refused messages.
-    The span carries the facts of the execution, and what the runtime learns on the way, such as route and status. A
-    message has a span already, that of its bus: there the facts are added.
+    An edge interceptor, so that it also sees what no handler does: unknown paths and invalid requests. The span carries
+    the facts of the execution, and what the runtime learns on the way, such as route and status. A message has a span
+    already, that of its bus, also one that the bus rejects: there the facts are added.
 
     Args:
         tracer: Records the spans; the default tracer if not given, and nothing if there is none.

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, cast
 
 import anyio
 
-from honeyhive.events import Message, MessageBus
+from honeyhive.events import Message, MessageBus, delivery_count
 from honeyhive.exceptions import DeclarationError
 from honeyhive.runtime.assembly import Handler, Process
 from honeyhive.runtime.declaring import MessageFacts, ScheduleFacts
@@ -90,7 +90,7 @@ class Worker:
             handler=handler.label,
             message_type=message.type,
             message_id=message.id,
-            attempt=_count_try(identity),
+            attempt=_attempt(message, identity),
             queued_s=self._since(message.time),
         )
 
@@ -106,7 +106,7 @@ class Worker:
                 schedule=message.schedule,
                 cron=message.cron,
                 tick=message.tick,
-                attempt=_count_try(message.id),
+                attempt=_attempt(message, message.id),
                 late_s=self._since(message.tick),
             )
             return await self._process.run(execution, partial(self._process.handle, execution, handler))
@@ -155,11 +155,12 @@ async def dispatching(process: Process) -> AsyncGenerator[Callable[[ScheduleExec
         yield dispatch
 
 
-def _count_try(identity: str) -> int:
+def _attempt(message: Message, identity: str) -> int:
+    """Return how often *identity* is tried by now: in this process, and each time that *message* was delivered before."""
     former, tries = _tries.get()
     number = tries + 1 if former == identity else 1
     _tries.set((identity, number))
-    return number
+    return delivery_count(message) - 1 + number
 
 
 def _named(function: Callable[..., Any], handler: Handler[MessageFacts]) -> Callable[..., Any]:

@@ -27,7 +27,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from honeyhive.events import Command, DeadLetter, Event, InMemoryInbox, Message, decode, idempotent
+from honeyhive.events import Command, DeadLetter, Event, InMemoryInbox, Message, decode, delivery_count, idempotent
 from honeyhive.exceptions import BusClosedError, PublishError
 from honeyhive.resilience import RetryPolicy
 from honeyhive.testing.tracers import SpanCapture
@@ -92,11 +92,13 @@ class BusContract:
         blocks: Whether ``publish`` is no coroutine function.
         raises: Whether ``publish`` waits for the handlers and raises what they raise.
         shares: Whether two buses of the same name reach one another, as those on an engine do.
+        counts: Whether the engine knows how often it has delivered a message.
     """
 
     blocks: ClassVar[bool] = False
     raises: ClassVar[bool] = False
     shares: ClassVar[bool] = True
+    counts: ClassVar[bool] = True
 
     pytestmark = pytest.mark.anyio
 
@@ -494,21 +496,28 @@ class BusContract:
 
     async def test_what_a_member_has_not_finished_comes_again_to_another(self, make: Make) -> None:
         self.needs_sharing()
-        stuck, heard = anyio.Event(), Heard()
+        stuck, heard, counts = anyio.Event(), Heard(), []
 
         async def hangs(event: Paid) -> None:
             stuck.set()
+            counts.append(delivery_count())
             await anyio.sleep_forever()
+
+        async def hears(event: Paid) -> None:
+            counts.append(delivery_count())
+            heard(event)
 
         async with running(make(), [(Paid, hangs)]) as first:
             for number in range(5):
                 await self.publish(first, Paid(order_id="1", number=number))
             await stuck.wait()
             await first.aclose(timeout_s=0.01)
-            async with running(make(), [(Paid, heard)]):
+            async with running(make(), [(Paid, hears)]):
                 await heard.wait_for(5)
 
         assert [0, 1, 2, 3, 4] == heard.numbers
+        assert counts[0] == 1
+        assert not self.counts or counts[1] > 1, "a handler can tell that a message comes again"
 
     async def test_what_is_published_while_no_member_listens_is_kept(self, make: Make) -> None:
         self.needs_sharing()

@@ -14,7 +14,13 @@ from typing import Any, Self, TypedDict, TypeVar
 from honeyhive.events.bus import Broadcaster, Handler, MessageBus, PublishResult
 from honeyhive.events.buses.broadcasts import Audience, Backlogs
 from honeyhive.events.buses.broker import Broker, Delivery, Parcel
-from honeyhive.events.buses.dead_letters import BrokerDeadLetters, DeadLetter, never_survived, unreadable
+from honeyhive.events.buses.dead_letters import (
+    BrokerDeadLetters,
+    DeadLetter,
+    never_survived,
+    unreadable,
+    unreadable_message,
+)
 from honeyhive.events.buses.delivery import Dispatcher, raise_errors
 from honeyhive.events.buses.home import Home
 from honeyhive.events.buses.lanes import Lanes
@@ -22,10 +28,12 @@ from honeyhive.events.buses.listener import Listener, Session
 from honeyhive.events.buses.partitions import unless
 from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.codec import MessageCodec
+from honeyhive.events.lineage import delivered
 from honeyhive.events.messages import Message
 from honeyhive.events.tracing import MessageTracing, continued
 from honeyhive.exceptions import BusClosedError, MessageFormatError, PublishError
 from honeyhive.resilience import RetryPolicy
+from honeyhive.resilience.facts import reason_of
 from honeyhive.utils.clock import Clock, SystemClock
 from honeyhive.utils.guard import guard
 
@@ -360,8 +368,13 @@ class BrokerMessageBus(MessageBus, Broadcaster):
         await unless(stopping, self._broker.listen(self._hear, begun))
 
     def _hear(self, body: bytes) -> None:
-        with guard("read broadcast"):
-            self._backlogs.add(self._codec.decode(body))
+        try:
+            message = self._codec.decode(body)
+        except MessageFormatError as error:
+            _logger.warning("a broadcast cannot be read: %s", error)
+            self._tracing.rejected(unreadable_message(body), reason_of(error))
+        else:
+            self._backlogs.add(message)
 
     async def _accept(self, delivery: Delivery) -> None:
         """Read a delivery and put it behind those of the same key."""
@@ -380,17 +393,21 @@ class BrokerMessageBus(MessageBus, Broadcaster):
         with guard("handle message"):
             if message.id not in self._handled:
                 if delivery.count > self._max_deliveries:
-                    await self._bury(never_survived(message, delivery.count, self._clock))
+                    await self._reject(never_survived(message, delivery.count, self._clock))
                 else:
-                    with continued(message.trace_context):
+                    with continued(message.trace_context), delivered(message, delivery.count):
                         await self._dispatcher.deliver(message, self._subscriptions.of(message))
                 self._handled.add(message.id)
             await self._acknowledge(delivery)
 
     async def _set_aside(self, delivery: Delivery, letter: DeadLetter) -> None:
         with guard("bury message"):
-            await self._bury(letter)
+            await self._reject(letter)
             await self._acknowledge(delivery)
+
+    async def _reject(self, letter: DeadLetter) -> None:
+        self._tracing.rejected(letter.message, letter.error)
+        await self._bury(letter)
 
     async def _bury(self, letter: DeadLetter) -> None:
         # A message must not be acknowledged before its letter is safe, however long that takes.

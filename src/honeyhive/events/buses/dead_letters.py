@@ -11,13 +11,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from honeyhive.events.buses.broker import Broker, BuriedLetter
-from honeyhive.events.codec import MessageCodec
+from honeyhive.events.codec import MessageCodec, legible
+from honeyhive.events.lineage import CARRIED
 from honeyhive.events.messages import Message, UnknownMessage
 from honeyhive.exceptions import MessageFormatError
 from honeyhive.utils.clock import Clock
 from honeyhive.utils.ids import RandomIds
 
-__all__ = ["BrokerDeadLetters", "DeadLetter", "InMemoryDeadLetters", "never_survived", "unreadable"]
+__all__ = [
+    "BrokerDeadLetters",
+    "DeadLetter",
+    "InMemoryDeadLetters",
+    "never_survived",
+    "unreadable",
+    "unreadable_message",
+]
 
 _ids = RandomIds()
 
@@ -28,7 +36,7 @@ class DeadLetter:
 
     Attributes:
         id: The letter's own id; a message that two handlers fail makes two letters.
-        message: The message; an `UnknownMessage` when it could not even be read.
+        message: The message; an `UnknownMessage` with the raw bytes as its ``data`` when it could not even be read.
         handler: The name of the handler that failed; empty when it came to no handler.
         error: What was raised, as text: ``"ValueError: too late"``.
         attempts: How often it was tried.
@@ -121,7 +129,9 @@ class BrokerDeadLetters:
         if buried.reason:
             return replace(self._letter_of(buried.body, buried.reason), handle=buried.handle)
         facts: dict[str, Any] = json.loads(buried.body)
-        message = _unreadable(base64.b64decode(facts["raw"])) if "raw" in facts else self._message(facts["message"])
+        message = (
+            unreadable_message(base64.b64decode(facts["raw"])) if "raw" in facts else self._message(facts["message"])
+        )
         return DeadLetter(
             id=facts["id"],
             message=message,
@@ -141,12 +151,12 @@ class BrokerDeadLetters:
         try:
             return self._codec.decode(document)
         except MessageFormatError:
-            return _unreadable(document if isinstance(document, bytes) else document.encode())
+            return unreadable_message(document if isinstance(document, bytes) else document.encode())
 
 
 def unreadable(body: bytes, error: MessageFormatError, clock: Clock) -> DeadLetter:
     """Return the letter for what came and is no message."""
-    return _given_up(_unreadable(body), f"MessageFormatError: {error}", 0, clock)
+    return _given_up(unreadable_message(body), f"MessageFormatError: {error}", 0, clock)
 
 
 def never_survived(message: Message, deliveries: int, clock: Clock) -> DeadLetter:
@@ -160,5 +170,12 @@ def _given_up(message: Message, reason: str, attempts: int, clock: Clock) -> Dea
     return DeadLetter(id=_ids.uuid(), message=message, handler="", error=reason, attempts=attempts, time=time)
 
 
-def _unreadable(body: bytes) -> UnknownMessage:
-    return UnknownMessage(type="unreadable", data=body)
+def unreadable_message(body: bytes) -> UnknownMessage:
+    """Return *body*, which is no message, as one, with what it says of itself as far as that can be read."""
+    told = legible(body)
+    return UnknownMessage(
+        type=told.get("type", "unreadable"),
+        id=told.get("id") or _ids.uuid(),
+        trace_context={name: told[name] for name in CARRIED if name in told},
+        data=body,
+    )
