@@ -149,8 +149,10 @@ def test_whatever_is_asked_leaves_a_span_with_route_and_status(
     assert span.attributes.get("code.function.name", "nobody").startswith("Tasks." if "tasks" in path else "nobody")
 
 
-def test_a_connection_leaves_a_span_too(capture_spans: SpanCapture, client: TestClient) -> None:
-    with client.websocket_connect("/tasks/live"):
+def test_a_connection_leaves_a_span_too(capture_spans: SpanCapture) -> None:
+    # Older clients of Starlette hang up and do not wait; the end of the application does.
+    service = Service("shop", controllers=[Tasks], interceptors=[Tracing(), Sockets])
+    with running(service) as client, client.websocket_connect("/tasks/live"):
         pass
 
     assert capture_spans.named("WEBSOCKET /tasks/live").attributes["http.route"] == "/tasks/live"

@@ -13,7 +13,6 @@ from honeyhive.events import AsyncMessageBus, InMemoryMessageBus, KafkaMessageBu
 from honeyhive.exceptions import DeclarationError
 from honeyhive.runtime import LocalRelay, Sockets, WebsocketExecution, intercepted, use_ws_manager
 from honeyhive.runtime.sockets import BusRelay, Frame
-from honeyhive.testing import FakeKafka
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +34,9 @@ class Told:
 
 async def test_frames_reach_every_process_in_order_and_as_what_they_are() -> None:
     pytest.importorskip("aiokafka", reason="aiokafka is not installed: pip install honeyhive[kafka]")
+    pytest.importorskip("aiokafka", reason="aiokafka is not installed: pip install honeyhive[kafka]")
+    from honeyhive.testing import FakeKafka
+
     kafka = FakeKafka()
     told = Told(), Told()
 
