@@ -9,10 +9,10 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self
 
-from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology, new_member
-from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology
+from honeyhive.events.buses.engine import EngineMessageBus
 from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, first_of
 from honeyhive.exceptions import ConfigurationError
 
@@ -33,35 +33,16 @@ _ANSWER_S = 5.0
 _SHORT_REPLY = 9
 
 
-class NATSMessageBus(BrokerMessageBus):
+class NATSMessageBus(EngineMessageBus):
     """A bus on NATS 2.9 or newer with JetStream; messages live in a stream until every group has handled them.
 
-    Args:
-        url: Where NATS is: ``nats://[user:password@]host[:port]``, ``tls://``; several separated by commas.
-        name: The stream; buses of the same name reach one another.
-        group: Who shares the work: each message goes to one process of each group.
-        member: The name of this process within the group; made of host, process and chance by default.
-        partitions: How many processes can share the work at most; the same for all buses of that name, for good.
-        lease_s: How long after its last sign of life the work of a process goes to others, in seconds.
-        **options: As for `BrokerMessageBus`.
-
-    Raises:
-        ConfigurationError: A name cannot be used, or a number is out of its range.
+    Its *url* is ``nats://[user:password@]host[:port]``, or ``tls://``, several separated by commas; all else is as for every
+    `EngineMessageBus`.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        name: str = "honeyhive",
-        group: str = "default",
-        member: str | None = None,
-        partitions: int = 8,
-        lease_s: float = 10.0,
-        **options: Unpack[BusOptions],
-    ) -> None:
-        topology = Topology(name, group, member or new_member(), partitions, lease_s)
-        super().__init__(NATSBroker(url, topology), **options)
+    @staticmethod
+    def _broker_at(url: str, topology: Topology) -> Broker:
+        return NATSBroker(url, topology)
 
 
 class NATSBroker(Broker):

@@ -6,10 +6,10 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
-from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology, new_member
-from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology
+from honeyhive.events.buses.engine import EngineMessageBus
 from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, first_of
 from honeyhive.exceptions import ConfigurationError
 
@@ -34,36 +34,17 @@ _BACKLOG = 10_000
 _DELIVERY_LIMIT = 100
 
 
-class RabbitMQMessageBus(BrokerMessageBus):
+class RabbitMQMessageBus(EngineMessageBus):
     """A bus on RabbitMQ 3.8 or newer; each group has quorum queues of its own.
 
-    Args:
-        url: Where RabbitMQ is: ``amqp://[user:password@]host[:port][/virtual host]``, ``amqps://`` with TLS.
-        name: The exchange; buses of the same name reach one another.
-        group: Who shares the work: each message goes to one process of each group.
-        member: The name of this process within the group; made of host, process and chance by default.
-        partitions: How many processes can share the work at most; the same for all buses of that name, for good.
-        lease_s: How often, four times in so many seconds, the processes look whether the work is shared fairly. That a
-            process has died RabbitMQ notices by itself.
-        **options: As for `BrokerMessageBus`.
-
-    Raises:
-        ConfigurationError: A name cannot be used, or a number is out of its range.
+    Its *url* is ``amqp://[user:password@]host[:port][/virtual host]``, or ``amqps://`` with TLS; *name* is that of the
+    exchange. That a process has died RabbitMQ notices by itself: four times in *lease_s* seconds the processes look whether
+    the work is shared fairly. All else is as for every `EngineMessageBus`.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        name: str = "honeyhive",
-        group: str = "default",
-        member: str | None = None,
-        partitions: int = 8,
-        lease_s: float = 10.0,
-        **options: Unpack[BusOptions],
-    ) -> None:
-        topology = Topology(name, group, member or new_member(), partitions, lease_s)
-        super().__init__(RabbitMQBroker(url, topology), **options)
+    @staticmethod
+    def _broker_at(url: str, topology: Topology) -> Broker:
+        return RabbitMQBroker(url, topology)
 
 
 class RabbitMQBroker(Broker):

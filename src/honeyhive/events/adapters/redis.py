@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, TypeAlias, Unpack
+from typing import Any, TypeAlias
 
-from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology, new_member
-from honeyhive.events.buses.brokered import BrokerMessageBus, BusOptions
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology
+from honeyhive.events.buses.engine import EngineMessageBus
 from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, unless
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.utils.guard import guard
@@ -43,35 +43,16 @@ _RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE',
 _RELEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
 
 
-class RedisMessageBus(BrokerMessageBus):
+class RedisMessageBus(EngineMessageBus):
     """A bus on Redis 6.2 or newer; messages live in streams until every group has handled them.
 
-    Args:
-        url: Where Redis is: ``redis://[[user]:password@]host[:port][/database]``, ``rediss://`` with TLS.
-        name: The stream; buses of the same name reach one another.
-        group: Who shares the work: each message goes to one process of each group.
-        member: The name of this process within the group; made of host, process and chance by default.
-        partitions: How many processes can share the work at most; the same for all buses of that name, for good.
-        lease_s: How long after its last sign of life the work of a process goes to others, in seconds.
-        **options: As for `BrokerMessageBus`.
-
-    Raises:
-        ConfigurationError: A name cannot be used, or a number is out of its range.
+    Its *url* is ``redis://[[user:password@]host[:port][/database]``, or ``rediss://`` with TLS; all else is as for every
+    `EngineMessageBus`.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        name: str = "honeyhive",
-        group: str = "default",
-        member: str | None = None,
-        partitions: int = 8,
-        lease_s: float = 10.0,
-        **options: Unpack[BusOptions],
-    ) -> None:
-        topology = Topology(name, group, member or new_member(), partitions, lease_s)
-        super().__init__(RedisBroker(url, topology), **options)
+    @staticmethod
+    def _broker_at(url: str, topology: Topology) -> Broker:
+        return RedisBroker(url, topology)
 
 
 class RedisBroker(Broker):
