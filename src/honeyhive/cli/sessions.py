@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from honeyhive.cli import moments
 from honeyhive.cli.listing import print_page, shown, tree_lines, whole, with_queries
 from honeyhive.exceptions import JournalError
 from honeyhive.server.home import INDEX_NAME, current_data
@@ -20,18 +21,6 @@ from honeyhive.utils.text import visible
 __all__ = ["sessions"]
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-
-
-def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
-    """Read a point in time; without a time zone it is one of this machine."""
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is not a time; write it as 2026-11-25T14:30 or 2026-11-25T14:30:00+01:00"
-        ) from None
 
 
 @click.group()
@@ -70,7 +59,7 @@ def list_(
     "--at",
     "moment",
     metavar="TIME",
-    callback=_moment,
+    callback=moments.moment,
     help="Show it as it was then, such as 2026-11-25T14:30 in the time zone of this machine.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything that was captured.")
@@ -96,7 +85,7 @@ def show(queries: Queries, session_id: str, moment: datetime | None, as_json: bo
 def _past(session_id: str, moment: datetime) -> Mapping[str, object] | None:
     from honeyhive.server.history import session_at
 
-    moment_ns = round(moment.timestamp() * 1e6) * 1_000 + 999
+    moment_ns = moments.nanoseconds(moment) + 999  # all of its last microsecond
     try:
         past = session_at(click.get_current_context().meta["data"], session_id, moment_ns)
     except JournalError as error:

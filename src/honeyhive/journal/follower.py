@@ -75,6 +75,15 @@ class JournalReader:
             raise JournalError(f"there is no whole record at {position}")
         return record.payload
 
+    def has_keeper(self) -> bool:
+        """Whether a log is being written here now.
+
+        Raises:
+            JournalError: That cannot be seen.
+        """
+        with told_as_journal_error(f"look into {self._folder.path}"):
+            return self._folder.has_live_keeper()
+
     def extents(self) -> list[Extent]:
         """How much each segment holds, oldest first; the newest is taken to be still written.
 
