@@ -59,4 +59,4 @@ def run(
             raise SystemExit(code)
         anyio.run(run_service, assembly, options)
     except HoneyHiveError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.ClickException(str(error)) from error

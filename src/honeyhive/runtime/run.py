@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import anyio
 import anyio.abc
 
-from honeyhive.exceptions import ConfigurationError, DeclarationError
+from honeyhive.exceptions import ConfigurationError, DeclarationError, HoneyHiveError
 from honeyhive.runtime.assembly import AnyHandler, Assembly, Process
 from honeyhive.runtime.declaring import MessageFacts, RouteFacts, ScheduleFacts, SocketFacts
 from honeyhive.runtime.service import Service
@@ -157,8 +157,27 @@ async def run_service(assembly: Assembly, options: RunOptions) -> None:
     Raises:
         DeclarationError: The service has nothing to do for a role that was asked for.
         ConfigurationError: It cannot listen where it should, or a library is missing.
-        ExceptionGroup: A role has failed; the others were ended gracefully before.
+        HoneyHiveError: What a role has failed with, if all that failed is of this kind.
+        ExceptionGroup: A role has failed with something else; the others were ended gracefully before.
     """
+    try:
+        await _run(assembly, options)
+    except ExceptionGroup as group:
+        errors = list(_leaves(group))
+        if all(isinstance(error, HoneyHiveError) for error in errors):
+            raise errors[0] from group
+        raise
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if not isinstance(error, ExceptionGroup):
+        yield error
+        return
+    for inner in error.exceptions:
+        yield from _leaves(inner)
+
+
+async def _run(assembly: Assembly, options: RunOptions) -> None:
     work = {role: _ROLES[role] for role in options.roles}
     for role, (declared, _) in work.items():
         if not declared(assembly):

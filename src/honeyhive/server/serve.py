@@ -11,11 +11,10 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Generator
-from functools import partial
 
 import anyio
 
-from honeyhive.exceptions import ConfigurationError, HoneyHiveError
+from honeyhive.exceptions import ConfigurationError
 from honeyhive.models.wire import DEFAULT_PORT, ServerFile, server_file_path
 from honeyhive.runtime.run import RunOptions, run_service
 from honeyhive.runtime.serving import listen
@@ -57,25 +56,7 @@ def run_server(
             announce(f"honeyhive is ready at {address}\nOpen in a browser:  {address}/login#token={token}")
 
         options = RunOptions(sockets=sockets, on_ready=ready)
-        with _single_errors():
-            anyio.run(partial(run_service, local.build(config=config), options))
-
-
-@contextlib.contextmanager
-def _single_errors() -> Generator[None, None, None]:
-    """Raise an error of ours that ended the process as it is, out of the groups it has travelled in."""
-    try:
-        yield
-    except ExceptionGroup as group:
-        raise next(_leaves(group, HoneyHiveError), group) from group
-
-
-def _leaves(error: Exception, kind: type[Exception]) -> Generator[Exception, None, None]:
-    if isinstance(error, ExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner, kind)
-    elif isinstance(error, kind):
-        yield error
+        anyio.run(run_service, local.build(config=config), options)
 
 
 def _is_loopback(host: str) -> bool:

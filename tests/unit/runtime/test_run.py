@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
 
+import anyio
 import pytest
 
 from honeyhive.exceptions import ConfigurationError, DeclarationError
-from honeyhive.runtime import Service, get
+from honeyhive.runtime import MemoryTickLedger, Service, TickLedger, every, get
 from honeyhive.runtime.run import RunOptions, roles_of, run_service
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +25,26 @@ async def test_a_missing_library_is_named_with_what_installs_it(monkeypatch: pyt
 
     with pytest.raises(ConfigurationError, match=r"fastapi is missing. Run: pip install 'honeyhive\[http\]'"):
         await run_service(Service("shop", controllers=[Reads]).build({}), RunOptions(roles=["http"]))
+
+
+class Breaks:
+    @every("* * * * *")
+    async def tick(self) -> None: ...
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("no database there"), ValueError("theirs")])
+async def test_what_ends_a_process_is_raised_as_it_is_where_it_is_ours(error: Exception) -> None:
+    async def broken() -> AsyncIterator[TickLedger]:
+        async with anyio.create_task_group():
+            raise error
+        yield MemoryTickLedger()
+
+    service = Service("shop", providers=[broken], controllers=[Breaks])
+
+    with pytest.raises((ConfigurationError, ExceptionGroup)) as raised:
+        await run_service(service.build({}), RunOptions(roles=["scheduler"]))
+
+    assert (raised.value is error) is isinstance(error, ConfigurationError)
 
 
 async def test_a_role_without_work_is_refused() -> None:
