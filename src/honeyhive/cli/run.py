@@ -7,7 +7,7 @@ import logging
 import anyio
 import click
 
-from honeyhive.exceptions import HoneyHiveError
+from honeyhive.exceptions import DeclarationError, HoneyHiveError
 
 __all__ = ["run"]
 
@@ -45,18 +45,23 @@ def run(
 
     try:
         assembly = load_service(service).build()
-        options = RunOptions(
-            roles=roles_of(assembly) if role == "all" else (role,),  # type: ignore[arg-type]  # one of click's choices
-            host=host,
-            port=port,
-            sockets=[inherited(each) for each in listeners],
-            health_port=health_port,
-            supervised=supervised,
-            announce=click.echo,
-        )
+    except HoneyHiveError as error:
+        raise click.UsageError(str(error)) from error
+    options = RunOptions(
+        roles=roles_of(assembly) if role == "all" else (role,),  # type: ignore[arg-type]  # one of click's choices
+        host=host,
+        port=port,
+        sockets=[inherited(each) for each in listeners],
+        health_port=health_port,
+        supervised=supervised,
+        announce=click.echo,
+    )
+    try:
         if processes > 1 or reload:
             code = supervise(assembly, service, role, options, count=processes, reload=reload)
             raise SystemExit(code)
         anyio.run(run_service, assembly, options)
+    except DeclarationError as error:
+        raise click.UsageError(str(error)) from error
     except HoneyHiveError as error:
         raise click.ClickException(str(error)) from error
