@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -23,6 +23,7 @@ from honeyhive.events.projections import StoreSource
 from honeyhive.events.projector import PATIENT
 from honeyhive.events.steps import run_async
 from honeyhive.events.store import AsyncEventLog, RecordedEvent
+from honeyhive.resilience import RetryPolicy
 
 __all__ = ["AsyncProjectionEngine", "catch_up_async"]
 
@@ -35,7 +36,7 @@ class AsyncProjectionEngine:
         projections: The read models, relays and process runners, asynchronous or not; each has a name of its own.
         batch: How many events are applied in one transaction.
         on_buried: Called for each event that cannot be applied.
-        pauses: Seconds to wait before the first, second, ... try after an outage; the last goes on for ever.
+        retry: How often to try again in an outage, and after which pauses.
 
     Raises:
         ValueError: Two projections have the same name.
@@ -47,13 +48,13 @@ class AsyncProjectionEngine:
         *projections: Sink[RecordedEvent, int],
         batch: int = 1_000,
         on_buried: Callable[[BuriedRecord], None] | None = None,
-        pauses: Sequence[float] = PATIENT,
+        retry: RetryPolicy = PATIENT,
     ) -> None:
         self._store = store
         self._stack = AsyncExitStack()
         source = StoreSource(store, batch=batch)
         self._projectors: dict[str, AsyncProjector[RecordedEvent, int]] = {
-            name: AsyncProjector(source, each, on_buried=on_buried, pauses=pauses, poll_s=store.poll_s)
+            name: AsyncProjector(source, each, on_buried=on_buried, retry=retry, poll_s=store.poll_s)
             for name, each in by_name(projections).items()
         }
 

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 import anyio
@@ -21,6 +21,7 @@ from honeyhive.events.following import BuriedRecord, Following, Positioned, Prog
 from honeyhive.events.projector import PATIENT
 from honeyhive.events.steps import run_async
 from honeyhive.exceptions import ProjectionStoppedError
+from honeyhive.resilience import RetryPolicy
 from honeyhive.utils.clock import Clock, SystemClock
 
 __all__ = ["AsyncProjector"]
@@ -38,8 +39,8 @@ class AsyncProjector(Generic[R, P]):
         source: What to follow.
         sink: What to keep up to date; opened, used and closed in the task.
         on_buried: Called for each record that cannot be applied.
-        pauses: Seconds to wait before the first, second, ... try after an outage; the last goes on for ever. Without
-            any, the first outage is raised from `run`.
+        retry: How often to try again in an outage of the sink or the source, and after which pauses; when the policy
+            gives up, the outage is raised.
         outages: What counts as an outage of the source.
         poll_s: How often to look at the source unasked; ``None`` to rely on `nudge`.
         rebuild: Forget the read model first and project everything again.
@@ -53,7 +54,7 @@ class AsyncProjector(Generic[R, P]):
         sink: Sink[R, P],
         *,
         on_buried: Callable[[BuriedRecord], None] | None = None,
-        pauses: Sequence[float] = PATIENT,
+        retry: RetryPolicy = PATIENT,
         outages: tuple[type[Exception], ...] = (OSError,),
         poll_s: float | None = None,
         rebuild: bool = False,
@@ -62,11 +63,12 @@ class AsyncProjector(Generic[R, P]):
     ) -> None:
         self._following = Following(source, sink, on_buried=on_buried)
         self._outages = (*outages, *sink.outages)
-        self._pauses = pauses
+        self._retry = retry
         self._poll_s = poll_s
         self._rebuild = rebuild
         self._sleep = sleep
-        self._tally = Tally[P](clock or SystemClock())
+        self._clock = clock or SystemClock()
+        self._tally = Tally[P](self._clock)
         self._grown: anyio.Event | None = None
         self._over = False
         self._waiters: set[anyio.Event] = set()
@@ -143,15 +145,14 @@ class AsyncProjector(Generic[R, P]):
 
     async def _patiently(self, work: Callable[[], Awaitable[int]]) -> int:
         """Return what *work* returns, trying again through outages."""
-        failures = 0
+        attempts = self._retry.begin(self._clock)
         while True:
             try:
                 return await work()
             except self._outages as error:
-                if not self._pauses:
+                pause_s = attempts.pause_after(error)
+                if pause_s is None:
                     raise
                 self._tally.fail(error)
-                pause_s = self._pauses[min(failures, len(self._pauses) - 1)]
-                _logger.warning("%s waits %s s: %s", self._following.sink.name, pause_s, error)
-                failures += 1
+                _logger.warning("%s waits %.3g s: %s", self._following.sink.name, pause_s, error)
                 await self._sleep(pause_s)

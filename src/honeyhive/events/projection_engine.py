@@ -22,6 +22,7 @@ from honeyhive.events.projections import StoreSource
 from honeyhive.events.projector import PATIENT, Projector
 from honeyhive.events.steps import run
 from honeyhive.events.store import EventLog, RecordedEvent
+from honeyhive.resilience import RetryPolicy
 from honeyhive.utils.clock import Clock, SystemClock
 
 __all__ = ["ProjectionEngine", "catch_up"]
@@ -36,7 +37,7 @@ class ProjectionEngine:
         batch: How many events are applied in one transaction.
         on_buried: Called, in the thread of the projection, for each event that cannot be applied.
         on_failure: Called, likewise, when a projection cannot go on: with its name and the error.
-        pauses: Seconds to wait before the first, second, ... try after an outage; the last goes on for ever.
+        retry: How often to try again in an outage, and after which pauses.
         clock: Passes the time of pauses and polls.
 
     Raises:
@@ -50,7 +51,7 @@ class ProjectionEngine:
         batch: int = 1_000,
         on_buried: Callable[[BuriedRecord], None] | None = None,
         on_failure: Callable[[str, BaseException], None] | None = None,
-        pauses: Sequence[float] = PATIENT,
+        retry: RetryPolicy = PATIENT,
         clock: Clock | None = None,
     ) -> None:
         self._store = store
@@ -58,7 +59,7 @@ class ProjectionEngine:
         self._source = StoreSource(store, batch=batch)
         self._on_buried = on_buried
         self._on_failure = on_failure
-        self._pauses = pauses
+        self._retry = retry
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()  # one projector for each projection, also while one is being replaced
         self._projectors: dict[str, Projector[RecordedEvent, int]] = {}
@@ -124,7 +125,7 @@ class ProjectionEngine:
             self._projections[name],
             on_failure=None if self._on_failure is None else lambda error: self._failed(name, error),
             on_buried=self._on_buried,
-            pauses=self._pauses,
+            retry=self._retry,
             poll_s=self._store.poll_s,
             rebuild=rebuild,
             clock=self._clock,

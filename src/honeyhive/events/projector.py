@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
@@ -22,12 +22,13 @@ from typing import Final, Generic, TypeVar
 from honeyhive.events.following import BuriedRecord, Following, Positioned, Progress, Sink, Source, Tally
 from honeyhive.events.steps import run
 from honeyhive.exceptions import ProjectionStoppedError
+from honeyhive.resilience import RetryPolicy
 from honeyhive.utils.clock import Clock, SystemClock
 
 __all__ = ["PATIENT", "Projector"]
 
-PATIENT: Final = (0.1, 0.5, 2.0, 10.0, 30.0)
-"""Seconds to wait before an outage is tried again; the last one goes on for ever."""
+PATIENT: Final = RetryPolicy(max_attempts=None, delay=0.1, backoff_factor=5, max_delay=30, jitter=0)
+"""Through an outage: tried again for ever, after 0.1, 0.5, 2.5 seconds and so on, at most 30."""
 
 R = TypeVar("R", bound=Positioned)
 P = TypeVar("P")
@@ -43,8 +44,8 @@ class Projector(Generic[R, P]):
         sink: What to keep up to date; opened, used and closed in the thread.
         on_failure: Called from the thread, once, when it cannot go on.
         on_buried: Called from the thread for each record that cannot be applied.
-        pauses: Seconds to wait before the first, second, ... try after an outage of the sink or the source; the last
-            goes on for ever. Without any, the first outage is a failure.
+        retry: How often to try again in an outage of the sink or the source, and after which pauses; when the policy
+            gives up, the outage is a failure.
         outages: What counts as an outage of the source.
         poll_s: How often to look at the source unasked; ``None`` to rely on `nudge`.
         rebuild: Forget the read model first and project everything again.
@@ -58,7 +59,7 @@ class Projector(Generic[R, P]):
         *,
         on_failure: Callable[[BaseException], None] | None = None,
         on_buried: Callable[[BuriedRecord], None] | None = None,
-        pauses: Sequence[float] = PATIENT,
+        retry: RetryPolicy = PATIENT,
         outages: tuple[type[Exception], ...] = (OSError,),
         poll_s: float | None = None,
         rebuild: bool = False,
@@ -67,7 +68,7 @@ class Projector(Generic[R, P]):
         self._following = Following(source, sink, on_buried=on_buried)
         self._outages = (*outages, *sink.outages)
         self._on_failure = on_failure
-        self._pauses = pauses
+        self._retry = retry
         self._poll_s = poll_s
         self._rebuild = rebuild
         self._clock = clock or SystemClock()
@@ -169,17 +170,16 @@ class Projector(Generic[R, P]):
 
     def _patiently(self, work: Callable[[], int]) -> int:
         """Return what *work* returns, trying again through outages; -1 when told to stop meanwhile."""
-        failures = 0
+        attempts = self._retry.begin(self._clock)
         while not self._stopping.is_set():
             try:
                 return work()
             except self._outages as error:
-                if not self._pauses:
+                pause_s = attempts.pause_after(error)
+                if pause_s is None:
                     raise
                 self._tally.fail(error)
-                pause_s = self._pauses[min(failures, len(self._pauses) - 1)]
-                _logger.warning("%s waits %s s: %s", self._following.sink.name, pause_s, error)
-                failures += 1
+                _logger.warning("%s waits %.3g s: %s", self._following.sink.name, pause_s, error)
                 self._clock.wait(self._stopping, pause_s)
         return -1
 

@@ -20,6 +20,7 @@ from honeyhive.events.projector import Projector
 from honeyhive.exceptions import StoreUnavailableError
 from honeyhive.journal import Position
 from honeyhive.models.wire import RecordKind
+from honeyhive.resilience import RetryPolicy
 from honeyhive.server import jsontext
 from honeyhive.server.events import Event, client_report, project_rest
 from honeyhive.server.logs import rows_of_logs
@@ -58,7 +59,9 @@ def make_projector(
     """
     source = LogSource(journal, max_bytes=_BATCH_BYTES, max_items=_BATCH_ITEMS)
     # A read model that cannot be written ends the server, which then says so, instead of answering ever older things.
-    return Projector(source, ReadModel(place, on_readable), on_failure=on_failure, pauses=(), rebuild=rebuild)
+    return Projector(
+        source, ReadModel(place, on_readable), on_failure=on_failure, retry=RetryPolicy(max_attempts=1), rebuild=rebuild
+    )
 
 
 class ReadModel(Sink[DatedRecord, Position]):

@@ -29,6 +29,7 @@ from honeyhive.events import (
 from honeyhive.events.following import Following
 from honeyhive.events.steps import run
 from honeyhive.exceptions import StoreUnavailableError
+from honeyhive.resilience import RetryPolicy
 from honeyhive.testing.store_contracts import EventLogContract, SnapshotStoreContract, noted, numbers
 
 prefixes = (f"t{number}_" for number in count())
@@ -112,7 +113,7 @@ def test_a_server_that_is_restarted_midway_costs_nothing_but_time(
     counted = Count()
     batches = [noted(number) for number in range(30)]
 
-    with ProjectionEngine(store, counted, pauses=(0.05,)) as engine:
+    with ProjectionEngine(store, counted, retry=RetryPolicy(max_attempts=None, delay=0.05)) as engine:
         for number, batch in enumerate(batches):
             if number == 15:
                 postgres_server.restart()

@@ -26,6 +26,7 @@ from honeyhive.events import (
     on_wake,
 )
 from honeyhive.exceptions import PublishError
+from honeyhive.resilience import RetryPolicy
 from honeyhive.testing import ManualClock
 
 
@@ -223,7 +224,7 @@ def test_a_broker_that_is_away_is_waited_for(world: World) -> None:
                 raise PublishError("no confirmation")
             world.bus.publish(message)
 
-    projector = Projector(StoreSource(world.store), world.runner(AwayOnce()), pauses=(0.0,), poll_s=None)
+    projector = Projector(StoreSource(world.store), world.runner(AwayOnce()), retry=RetryPolicy(delay=0), poll_s=None)
     projector.start()
     saved = world.store.save("order-1", [OrderPlaced(order_id="o-1")])
     projector.nudge()

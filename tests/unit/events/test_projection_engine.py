@@ -20,6 +20,7 @@ from honeyhive.events.reactions import on
 from honeyhive.events.sqlite_projection import SQLiteProjection
 from honeyhive.events.stores.memory import InMemoryEventStore
 from honeyhive.exceptions import ProjectionStoppedError
+from honeyhive.resilience import RetryPolicy
 from honeyhive.testing import ManualClock
 
 
@@ -180,7 +181,7 @@ def test_an_outage_is_waited_for_and_loses_nothing(store: InMemoryEventStore, le
     hasty.close()
     writer.execute("BEGIN IMMEDIATE")
 
-    with ProjectionEngine(store, hasty, pauses=(5.0,), clock=clock) as engine:
+    with ProjectionEngine(store, hasty, retry=RetryPolicy(delay=5, jitter=0), clock=clock) as engine:
         position = pay(store, 1)
         wait_until(lambda: engine.progress()["ledger"].outage is not None)
         outage = engine.progress()["ledger"]
@@ -240,7 +241,11 @@ def test_a_projection_that_cannot_go_on_says_so_and_the_others_do(store: InMemor
 
     others = Balance()
     with ProjectionEngine(
-        store, Unburied(), others, pauses=(), on_failure=lambda *failure: failures.append(failure)
+        store,
+        Unburied(),
+        others,
+        retry=RetryPolicy(max_attempts=1),
+        on_failure=lambda *failure: failures.append(failure),
     ) as engine:
         with pytest.raises(ProjectionStoppedError):
             engine.wait_for(pay(store, -1, 2), timeout_s=10)

@@ -55,16 +55,11 @@ def attempts(
     while error is not None:
         number = following.number
         pause_s = following.pause_after(error)
-        facts.tell(
-            names.RETRY_FAILED,
-            operation=subscription.name,
-            attempt=number,
-            wait_s=pause_s,
-            reason=facts.reason_of(error),
-        )
+        facts.attempt_failed(subscription.name, number, pause_s, error)
         if pause_s is None:
             return Outcome(subscription.name, error=error, attempts=number)
         value, error = yield pause_s
+    facts.add(names.RETRY_ATTEMPTS)
     return Outcome(subscription.name, value, attempts=following.number)
 
 
