@@ -7,9 +7,11 @@ import functools
 import uuid
 
 import pytest
+from redis.asyncio import Redis
 
 from honeyhive.events import Event, RedisMessageBus
 from honeyhive.testing import BusContract
+from honeyhive.testing.bus_contracts import Heard, eventually
 
 
 class Noted(Event, key="page"):
@@ -43,3 +45,17 @@ class TestRedisMessageBus(BusContract):
             await complete.wait()
 
         assert list(range(300)) == numbers
+
+    async def test_a_redis_that_does_not_answer_is_left_and_broadcasts_are_heard_again(self, redis_server, caplog):
+        bus = RedisMessageBus(redis_server.url, name=f"test-{uuid.uuid4().hex}", lease_s=0.1)
+        heard = Heard()
+        bus.listen(Noted, heard)
+
+        async with bus, Redis.from_url(redis_server.url) as redis:
+            await redis.execute_command("CLIENT", "PAUSE", 500)
+            await eventually(lambda: any("Redis has not answered for 0.1 seconds" in line for line in caplog.messages))
+            while not heard.messages:
+                await bus.broadcast(Noted(page="one", number=1))
+                await asyncio.sleep(0.01)
+
+        assert {1} == set(heard.numbers)

@@ -22,7 +22,6 @@ _Command: TypeAlias = "tuple[tuple[str | bytes, ...], asyncio.Future[None]]"
 _BODY = b"event"
 _BATCH = 100
 _LOOK_MS = 2_000
-_SILENCE_S = 10.0
 
 # A member counts while it has checked in within the time of a lease; Redis's own clock decides, so that all agree.
 _CHECK_IN = """
@@ -105,7 +104,7 @@ class RedisBroker(Broker):
     async def listen(self, hear: Hear, begun: Callable[[], None]) -> None:
         async with self._connected.pubsub() as channel:
             await channel.subscribe(self._channel)
-            async for message in _answers(channel):
+            async for message in _answers(channel, self.topology.lease_s):
                 if message["type"] == "subscribe":
                     begun()
                 elif message["type"] == "message":
@@ -345,22 +344,22 @@ class _Trimmer:
         return oldest
 
 
-async def _answers(channel: Redis) -> AsyncIterator[dict[str, Any]]:
-    """Yield what comes over a channel; where nothing does, make sure that there is still somebody at the other end.
+async def _answers(channel: Redis, silence_s: float) -> AsyncIterator[dict[str, Any]]:
+    """Yield what comes over *channel*; where nothing does for *silence_s* seconds, ask whether Redis is still there.
 
     Raises:
-        redis.exceptions.ConnectionError: There is not.
+        redis.exceptions.ConnectionError: It is not.
     """
     from redis.exceptions import ConnectionError as LostConnectionError
 
     is_asked = False
     while True:
-        message = await channel.get_message(timeout=_SILENCE_S)
+        message = await channel.get_message(timeout=silence_s)
         if message is not None:
             is_asked = False
             yield message
         elif is_asked:
-            raise LostConnectionError(f"Redis has not answered for {_SILENCE_S:g} seconds")
+            raise LostConnectionError(f"Redis has not answered for {silence_s:g} seconds")
         else:
             await channel.ping()
             is_asked = True
