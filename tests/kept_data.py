@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -18,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from honeyhive.events.following import Following
 from honeyhive.events.log import DatedRecord, LogSource
 from honeyhive.events.steps import run
-from honeyhive.journal import Journal, Position
+from honeyhive.journal import Journal, JournalReader, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
 from honeyhive.server.events import Intake
@@ -28,6 +30,8 @@ from honeyhive.server.limits import Limits
 from honeyhive.server.log import IngestLog
 from honeyhive.server.projector import ReadModel
 from honeyhive.server.queries import Queries
+from honeyhive.server.retention import Retention
+from honeyhive.server.storage import FileStorage
 from honeyhive.server.stores import SQLiteDatabase
 from honeyhive.testing import ManualClock
 
@@ -42,6 +46,21 @@ TABLES = (
     "dead_letters",
     "forgotten",
 )
+
+
+def request_of(name: str, *, trace: int, span: int, session: str | None = None, text: str = "") -> bytes:
+    """A request with one span, as a record of the log has it."""
+    attributes = {"text": text, **({"honeyhive.session_id": session} if session else {})}
+    made = Span(
+        trace_id=trace.to_bytes(16, "big"),
+        span_id=span.to_bytes(8, "big"),
+        name=name,
+        start_time_unix_nano=1_000,
+        end_time_unix_nano=2_000,
+        attributes=[KeyValue(key=key, value=AnyValue(string_value=value)) for key, value in attributes.items()],
+    )
+    request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[made])])])
+    return request.SerializeToString()
 
 
 class Kept:
@@ -65,16 +84,7 @@ class Kept:
     def span(self, name: str, *, trace: int = 7, span: int | None = None, session: str | None = None) -> int:
         """Accept a span, and return when that was, in nanoseconds."""
         own_id = span or self._ids.setdefault(name, len(self._ids) + 1_000)
-        made = Span(
-            trace_id=trace.to_bytes(16, "big"),
-            span_id=own_id.to_bytes(8, "big"),
-            name=name,
-            start_time_unix_nano=1_000,
-            end_time_unix_nano=2_000,
-            attributes=[KeyValue(key="honeyhive.session_id", value=AnyValue(string_value=session))] if session else [],
-        )
-        request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[made])])])
-        return self._accept(RecordKind.SPANS, request.SerializeToString())
+        return self._accept(RecordKind.SPANS, request_of(name, trace=trace, span=own_id, session=session))
 
     def log_record(self, body: str) -> int:
         """Accept a log record, and return when that was."""
@@ -145,6 +155,78 @@ class Kept:
         following = Following(LogSource(self.journal, max_items=4), ReadModel(index))
         run(following.begin())
         return following
+
+
+class Busy:
+    """A backend's storage at work in threads of its own, one of which forgets all the time.
+
+    Attributes:
+        failures: Why it could not go on.
+    """
+
+    SEGMENT_BYTES: Final = 64 * 1024
+    KEEP_BYTES: Final = 6_000_000
+
+    def __init__(self, data: Path) -> None:
+        self.failures: list[BaseException] = []
+        self.storage = FileStorage(
+            data,
+            on_append=self._nudge,
+            on_readable=lambda _: None,
+            on_failure=self.failures.append,
+            limits=Limits(),
+            segment_bytes=self.SEGMENT_BYTES,
+        )
+        self._data = data
+        self._retention = Retention(self.storage.forgetter, keep_bytes=self.KEEP_BYTES)
+        self._leaving = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, daemon=True)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Project and forget as long as the block lasts."""
+        self.storage.projector.start(wait_s=5)
+        self._sweeper.start()
+        try:
+            yield
+        finally:
+            self._leaving.set()
+            self._sweeper.join()
+            self.storage.projector.stop()
+            self.storage.close()
+
+    def begin_session(self) -> None:
+        """Accept the start of the session that runs on and on."""
+        event = {"event_type": "session", "session_id": "running", "event_id": "running", "event_name": "the long one"}
+        call = {"method": "POST", "path": "/session/start", "body": {"session": event}}
+        self.storage.log.append(RecordKind.REST, jsontext.dumps(call))
+
+    def accept(self, number: int) -> None:
+        """Accept the span *number*; every tenth one is of the session that runs on and on."""
+        session = "running" if number % 10 == 0 else f"session {number // 100}"
+        payload = request_of(f"{number}", trace=number + 1, span=number + 1, session=session, text="x" * 500)
+        self.storage.log.append(RecordKind.SPANS, payload)
+
+    def size_on_disk(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in self._data.rglob("*") if path.is_file())
+
+    def _nudge(self) -> None:
+        self.storage.projector.nudge()
+
+    def _sweep(self) -> None:
+        while not self._leaving.is_set():
+            self._retention.sweep()
+            self._leaving.wait(0.005)
+
+
+def project(journal: JournalReader, index: Path) -> None:
+    """Bring the read model at *index* up to date with *journal*."""
+    following = Following(LogSource(journal), ReadModel(index))
+    run(following.begin())
+    while run(following.advance()):
+        pass
+    run(following.end())
 
 
 def tables_of(index: Path) -> dict[str, set[tuple[object, ...]]]:

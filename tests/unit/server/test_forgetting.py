@@ -111,6 +111,23 @@ def test_rows_go_in_short_transactions(kept: Kept) -> None:
     assert kept.names() == {"young"}
 
 
+def test_the_room_of_removed_rows_is_given_back(kept: Kept) -> None:
+    for number in range(300):
+        kept.span(f"old {number}" + "x" * 2_000)
+    kept.project()
+    index = kept.data / "index.sqlite"
+    before = kept.forgetter.size()
+    kept.clock.advance(1)
+
+    kept.forget_before(kept.clock.time_ns())
+
+    after = kept.forgetter.size()
+    assert before.index_bytes - after.index_bytes > 600_000
+    assert before.log_bytes - after.log_bytes > 600_000
+    assert index.stat().st_size < 400_000
+    assert index.with_name("index.sqlite-wal").stat().st_size == 0
+
+
 def test_a_session_that_still_runs_keeps_its_start_and_its_updates(kept: Kept) -> None:
     kept.start("running", name="the long one")
     kept.update("running", colour="red", size=1)

@@ -130,7 +130,8 @@ class _Writer(Writer):
 
     def give_back(self) -> None:
         try:
-            self._raw.execute("PRAGMA incremental_vacuum").fetchall()
+            # As a script, since it takes a step for each page, and has no columns for which `execute` would go on.
+            self._raw.executescript("PRAGMA incremental_vacuum")
             self._raw.execute("PRAGMA busy_timeout = 0")
             self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.OperationalError as error:
