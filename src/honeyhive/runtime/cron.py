@@ -11,7 +11,7 @@ with commas. Sunday is 0 or 7. If both days are restricted, either of them suffi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
@@ -168,8 +168,8 @@ class Cron:
         for hour in _hours(day, self.zone):
             if hour + timedelta(hours=1) <= start or not self._may_hold(hour, hours):
                 continue
-            for tick in _grid(hour, minutes, seconds, self.zone):
-                if tick >= start and self.matches(tick) and tick.astimezone(self.zone).date() == day.date():
+            for tick in _grid(hour, start, minutes, seconds, self.zone):
+                if self.matches(tick) and tick.astimezone(self.zone).date() == day.date():
                     yield tick
 
     def _may_hold(self, hour: datetime, hours: frozenset[int]) -> bool:
@@ -183,15 +183,21 @@ def _hours(day: datetime, zone: tzinfo) -> Iterator[datetime]:
     yield from (first + timedelta(hours=at) for at in range(28))
 
 
-def _grid(hour: datetime, minutes: frozenset[int], seconds: frozenset[int], zone: tzinfo) -> Sequence[datetime]:
-    """Return the moments within *hour*, in UTC, whose local minute and second are among those given."""
+def _grid(
+    hour: datetime, start: datetime, minutes: frozenset[int], seconds: frozenset[int], zone: tzinfo
+) -> Iterator[datetime]:
+    """Yield the moments within *hour*, in UTC, not before *start*, whose local minute and second are among those given."""
     offset = hour.astimezone(zone).utcoffset() or timedelta()
     offset_at_end = (hour + timedelta(minutes=59, seconds=59)).astimezone(zone).utcoffset()
     shift_min, shift_s = divmod(int(offset.total_seconds()) % 3600, 60)
+    begin_s = max(0, int((start - hour).total_seconds()))
     if shift_s or offset != offset_at_end:
-        return [hour + timedelta(seconds=at) for at in range(3600)]
-    return [
-        hour + timedelta(minutes=minute, seconds=second)
-        for minute in sorted((local - shift_min) % 60 for local in minutes)
-        for second in sorted(seconds)
-    ]
+        yield from (hour + timedelta(seconds=at) for at in range(begin_s, 3600))
+        return
+    first_min, first_s = divmod(begin_s, 60)
+    for minute in sorted((local - shift_min) % 60 for local in minutes):
+        if minute >= first_min:
+            earliest_s = first_s if minute == first_min else 0
+            yield from (
+                hour + timedelta(minutes=minute, seconds=second) for second in sorted(seconds) if second >= earliest_s
+            )
