@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import anyio.to_thread
 from opentelemetry.trace import get_current_span
@@ -31,15 +31,17 @@ from honeyhive.runtime.declaring import (
     facts_of,
 )
 from honeyhive.runtime.execution import Execution
-from honeyhive.runtime.hooks import Configured, Current
+from honeyhive.runtime.hooks import Configured
 from honeyhive.runtime.interceptors import (
+    NO_STATES,
     AnyInterceptor,
+    Call,
     EdgeInterceptor,
     ExecutionScope,
     Interceptor,
-    call_within,
     in_order,
     openers,
+    way_through,
 )
 from honeyhive.runtime.providers import Key, as_provider
 from honeyhive.runtime.service import Service
@@ -48,10 +50,11 @@ from honeyhive.scope.current import require_scope
 __all__ = ["AnyHandler", "Assembly", "Handler", "Process", "assemble"]
 
 F = TypeVar("F", bound=Facts)
-T = TypeVar("T")
+
+_NO_WORDS: Final[Mapping[str, Any]] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Handler(Generic[F]):
     """A method of a controller, with what it is declared to do.
 
@@ -150,6 +153,9 @@ class Process:
         container: The values of the process.
         interceptors: In the order in which they are entered.
         instances: The controllers that live as long as the process.
+
+    Attributes:
+        has_edge: Whether there are edge interceptors.
     """
 
     def __init__(
@@ -161,54 +167,55 @@ class Process:
     ) -> None:
         self.assembly = assembly
         self._container = container
+        self._instances = instances
+        self._states = NO_STATES if assembly.config is None else {Configured: Configured(config=assembly.config)}
         edge, inner = in_order(interceptors)
-        self._edge = openers(edge)
-        self._around = {
-            controller: openers((*inner, *controller_facts(controller).interceptors))
+        self.has_edge = bool(edge)
+        self._edge = way_through(openers(edge), _call)
+        self._inner = {
+            controller: way_through(openers((*inner, *controller_facts(controller).interceptors)), _call)
             for controller in assembly.controllers
         }
-        self._instances = instances
-        self._states = () if assembly.config is None else (Configured(config=assembly.config),)
+        self._calls = {handler: self._call_of(handler) for handler in assembly.handlers}
 
     async def find(self, kind: Any) -> Any:
         """Return the value of the process that is provided for the type *kind*, or ``None``."""
         return await self._container.get(Key(kind))
 
-    @property
-    def has_edge(self) -> bool:
-        """Whether there are edge interceptors."""
-        return bool(self._edge)
-
     def arrive(self, execution: Execution) -> None:
         """Let *execution*, which knows more, take the place of the one that is running here."""
-        require_scope("an execution").states.add((Current(execution=execution),))
+        require_scope("an execution").states.own[Execution] = execution
 
-    async def run(self, execution: Execution, call: Callable[[], Awaitable[T]]) -> T | None:
+    async def run(self, execution: Execution, call: Call) -> Any:
         """Return what *call* returns inside the edge interceptors, in a scope that is the execution's own."""
         with ExecutionScope(execution, self._states):
-            return await (call_within(self._edge, execution, call) if self._edge else call())
+            return await self._edge(execution, call)
 
-    async def handle(self, execution: Execution, handler: AnyHandler, *args: Any, **kwargs: Any) -> Any:
+    async def handle(
+        self, execution: Execution, handler: AnyHandler, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = _NO_WORDS
+    ) -> Any:
         """Call *handler* inside the other interceptors; its result and its exceptions are passed on.
 
         Only within `run`.
         """
-        call = partial(self._call, handler, args, kwargs)
+        call = partial(self._calls[handler], *args, **kwargs)
         try:
-            return await call_within(self._around[handler.controller], execution, call)
+            return await self._inner[handler.controller](execution, call)
         except DoneBeforeError:
             get_current_span().add_event("done before")
             return None
 
-    async def _call(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        instance = self._instances.get(handler.controller)
-        if instance is None:
-            async with AsyncExitStack() as stack:
-                recipe = self.assembly.controllers[handler.controller]
-                return await _called(handler, await self._container.make_here(recipe, stack), args, kwargs)
-        if handler.is_async:
-            return await getattr(instance, handler.method)(*args, **kwargs)
-        return await _called(handler, instance, args, kwargs)
+    def _call_of(self, handler: AnyHandler) -> Callable[..., Awaitable[Any]]:
+        """Return what is called for *handler*."""
+        if handler.controller not in self._instances:
+            return partial(self._make_and_call, handler)
+        return _method_of(self._instances[handler.controller], handler)
+
+    async def _make_and_call(self, handler: AnyHandler, /, *args: Any, **kwargs: Any) -> Any:
+        async with AsyncExitStack() as stack:
+            recipe = self.assembly.controllers[handler.controller]
+            method = _method_of(await self._container.make_here(recipe, stack), handler)
+            return await method(*args, **kwargs)
 
 
 def assemble(service: Service, config: BaseModel | None) -> Assembly:
@@ -306,8 +313,16 @@ async def _opened(declared: AnyInterceptor | Recipe, container: Container, stack
     return made
 
 
-async def _called(handler: AnyHandler, instance: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def _method_of(instance: object, handler: AnyHandler) -> Callable[..., Awaitable[Any]]:
+    """Return the method to be awaited; a plain function runs in a thread."""
     method = getattr(instance, handler.method)
-    if handler.is_async:
-        return await method(*args, **kwargs)
-    return await anyio.to_thread.run_sync(lambda: method(*args, **kwargs))
+    return method if handler.is_async else partial(_in_thread, method)
+
+
+async def _in_thread(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    return await anyio.to_thread.run_sync(partial(method, *args, **kwargs))
+
+
+def _call(_: Execution, call: Call) -> Awaitable[Any]:
+    """Where all interceptors have been entered."""
+    return call()

@@ -6,7 +6,7 @@ import json
 import os
 import types
 from collections.abc import Collection, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.runtime.execution import Execution
 from honeyhive.runtime.hooks import Configured
+from honeyhive.runtime.interceptors import Given
 
 __all__ = ["Configuration", "environment_name", "read_config"]
 
@@ -36,11 +37,12 @@ class Configuration:
     """
 
     def __init__(self, model: type[BaseModel], environ: Mapping[str, str] | None = None, *, prefix: str = "") -> None:
-        self._state = Configured(config=read_config(model, os.environ if environ is None else environ, prefix=prefix))
+        config = read_config(model, os.environ if environ is None else environ, prefix=prefix)
+        self._given = Given(Configured(config=config))
 
-    def intercept(self, _: Execution) -> AbstractAsyncContextManager[Configured]:
+    def intercept(self, _: Execution) -> AbstractAsyncContextManager[object]:
         """Let the execution find the configuration."""
-        return nullcontext(self._state)
+        return self._given
 
 
 def read_config(model: type[M], environ: Mapping[str, str], *, prefix: str = "") -> M:

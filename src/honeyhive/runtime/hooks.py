@@ -21,6 +21,7 @@ from honeyhive.exceptions import MissingInterceptorError
 from honeyhive.models.state import State
 from honeyhive.runtime.execution import Execution
 from honeyhive.scope import ctx
+from honeyhive.scope.current import innermost
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Configured",
-    "Current",
     "hook",
     "use_config",
     "use_execution",
@@ -41,12 +41,6 @@ __all__ = [
 
 S = TypeVar("S", bound=State)
 M = TypeVar("M", bound=BaseModel)
-
-
-class Current(State):
-    """The execution that a scope belongs to."""
-
-    execution: Execution
 
 
 class Configured(State):
@@ -76,7 +70,11 @@ def use_execution() -> Execution:
     Raises:
         MissingInterceptorError: This is no execution.
     """
-    return _found(Current, "intercepted(execution, ...), or run it by a service").execution
+    scope = innermost()
+    execution = None if scope is None else scope.states.find(Execution)
+    if execution is None:
+        raise _missing("an execution", "intercepted(execution, ...), or run it by a service")
+    return execution
 
 
 def use_config(model: type[M]) -> M:
@@ -139,7 +137,11 @@ def found_or_none(state: type[S]) -> S | None:
 def _found(state: type[S], provided_by: str) -> S:
     found = ctx.state(state, None)
     if found is None:
-        raise MissingInterceptorError(
-            f"nothing here provides {state.__name__}; add {provided_by}, and call the hook within an execution"
-        )
+        raise _missing(state.__name__, provided_by)
     return found
+
+
+def _missing(what: str, provided_by: str) -> MissingInterceptorError:
+    return MissingInterceptorError(
+        f"nothing here provides {what}; add {provided_by}, and call the hook within an execution"
+    )

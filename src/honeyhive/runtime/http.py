@@ -28,6 +28,7 @@ from honeyhive.exceptions import DeclarationError, RefusedError
 from honeyhive.runtime.assembly import AnyHandler, Assembly, Handler, Process
 from honeyhive.runtime.declaring import RouteFacts, SocketFacts
 from honeyhive.runtime.execution import Execution, HttpExecution, WebsocketExecution
+from honeyhive.runtime.headers import Headers
 from honeyhive.runtime.providers import name_of, needs_of
 from honeyhive.runtime.service import Service
 
@@ -100,16 +101,15 @@ class _Running:
 
     def endpoint(self, handler: AnyHandler) -> Callable[..., Any]:
         """Return a function that FastAPI takes for the method of *handler*, without its ``self``."""
-        route = f"{handler.common.prefix}{handler.facts.path}"
+        route, label = f"{handler.common.prefix}{handler.facts.path}", handler.label
 
         async def endpoint(*, honeyhive_connection: HTTPConnection, **arguments: Any) -> Any:
             process = self.process
-            execution = _execution(honeyhive_connection.scope, route, handler.label)
-            handle = partial(process.handle, execution, handler, **arguments)
+            execution = _execution(honeyhive_connection.scope, route, label)
             if not process.has_edge:
-                return await process.run(execution, handle)
+                return await process.run(execution, partial(process.handle, execution, handler, (), arguments))
             process.arrive(execution)
-            return await handle()
+            return await process.handle(execution, handler, (), arguments)
 
         endpoint.__name__ = handler.method
         endpoint.__qualname__ = handler.label
@@ -210,16 +210,21 @@ class _Edge:
             await self._app(scope, receive, send)
             return
 
-        async def answer() -> None:
-            answering = _Answer(scope, send, otel_trace.get_current_span())
-            try:
-                await self._app(scope, receive, answering.send)
-            except Exception:
-                # Starlette answers it with a 500, outside of us.
-                answering.tell(500)
-                raise
+        execution = scope[_EXECUTION] = _execution(scope)
+        await self._running.process.run(execution, partial(self._answer, scope, receive, send))
 
-        await self._running.process.run(_execution(scope), answer)
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        span = otel_trace.get_current_span()
+        if not span.is_recording():
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(scope, send, span)
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception:
+            # Starlette answers it with a 500, outside of us.
+            answer.tell(500)
+            raise
 
 
 class _Answer:
@@ -231,21 +236,22 @@ class _Answer:
         self._span = span
 
     async def send(self, message: Message) -> None:
-        if self._span.is_recording() and message["type"] in _FIRST_WORDS:
+        if message["type"] in _FIRST_WORDS:
             self.tell(message.get("status"))
         await self._send(message)
 
     def tell(self, status: int | None) -> None:
         """Put the route that was found and *status* on the span."""
-        route = getattr(self._scope.get("route"), "path", None)
+        scope, span = self._scope, self._span
+        route = getattr(scope.get("route"), "path", None)
         if route is not None:
-            self._span.update_name(f"{self._scope.get('method', 'WEBSOCKET')} {route}")
-            self._span.set_attribute("http.route", route)
-            self._span.set_attribute("code.function.name", getattr(self._scope.get("endpoint"), "__qualname__", ""))
+            span.update_name(f"{scope.get('method', 'WEBSOCKET')} {route}")
+            span.set_attribute("http.route", route)
+            span.set_attribute("code.function.name", getattr(scope.get("endpoint"), "__qualname__", ""))
         if status is not None:
-            self._span.set_attribute("http.response.status_code", status)
+            span.set_attribute("http.response.status_code", status)
             if status >= 500:
-                self._span.set_status(StatusCode.ERROR)
+                span.set_status(StatusCode.ERROR)
 
 
 _FIRST_WORDS: Final = frozenset(
@@ -256,26 +262,28 @@ _FIRST_WORDS: Final = frozenset(
 _KINDS: Final = frozenset({"http", "websocket"})
 
 
+_EXECUTION: Final = "honeyhive.execution"
+"""Where an ASGI scope has the facts that the edge knew."""
+
+
 def _execution(scope: Scope, route: str | None = None, handler: str = "") -> Execution:
     """Return the facts of a request or a connection; with *route* and *handler* when it has arrived there."""
+    known: Execution | None = scope.get(_EXECUTION)
+    carrier = Headers(scope["headers"]) if known is None else known.carrier
     client = scope.get("client")
     address = client[0] if client else ""
     if scope["type"] == "websocket":
         name = "WEBSOCKET" if route is None else f"WEBSOCKET {route}"
         return WebsocketExecution(
-            name=name, path=scope["path"], carrier=_headers(scope), client=address, route=route, handler=handler
+            name=name, path=scope["path"], carrier=carrier, client=address, route=route, handler=handler
         )
     method = scope["method"]
     return HttpExecution(
         name=method if route is None else f"{method} {route}",
         method=method,
         path=scope["path"],
-        carrier=_headers(scope),
+        carrier=carrier,
         client=address,
         route=route,
         handler=handler,
     )
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

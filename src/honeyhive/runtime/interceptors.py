@@ -15,29 +15,30 @@ They need no service: `intercepted` runs them around any block of any program.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from honeyhive.exceptions import DeclarationError
 from honeyhive.models.state import State
 from honeyhive.runtime.execution import Execution
-from honeyhive.runtime.hooks import Current
 from honeyhive.scope.current import Scope, current_scope, innermost, require_scope
 from honeyhive.scope.states import States
 
 __all__ = [
+    "NOTHING",
+    "NO_STATES",
     "AnyInterceptor",
+    "Call",
     "EdgeInterceptor",
     "ExecutionScope",
+    "Given",
     "Interceptor",
-    "call_within",
     "in_order",
     "intercepted",
     "openers",
+    "way_through",
 ]
-
-T = TypeVar("T")
 
 
 @runtime_checkable
@@ -71,6 +72,34 @@ AnyInterceptor: TypeAlias = Interceptor | EdgeInterceptor
 Opener: TypeAlias = Callable[[Execution], AbstractAsyncContextManager[object]]
 """The method of an interceptor."""
 
+Call: TypeAlias = Callable[[], Awaitable[Any]]
+Way: TypeAlias = Callable[[Execution, Call], Awaitable[Any]]
+"""Returns what a call returns inside some interceptors."""
+
+
+class Given(AbstractAsyncContextManager[object]):
+    """Provides *state* and does nothing else: there is no need to enter or to leave it.
+
+    Args:
+        state: As an interceptor yields it.
+    """
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: object) -> None:
+        self.state = state
+
+    async def __aenter__(self) -> object:
+        return self.state
+
+    async def __aexit__(self, *_: object) -> None:
+        """There is nothing to leave."""
+
+
+NOTHING: Final = Given(None)
+"""What an interceptor returns that has nothing to do."""
+NO_STATES: Final[Mapping[type, Any]] = {}
+
 
 @asynccontextmanager
 async def intercepted(execution: Execution, interceptors: Sequence[AnyInterceptor] = ()) -> AsyncGenerator[None]:
@@ -82,7 +111,7 @@ async def intercepted(execution: Execution, interceptors: Sequence[AnyIntercepto
         DeclarationError: An edge interceptor comes after another one.
     """
     edge, inner = in_order(interceptors)
-    with ExecutionScope(execution, (), parent=innermost()):
+    with ExecutionScope(execution, NO_STATES, parent=innermost()):
         async with AsyncExitStack() as stack:
             for opener in openers((*edge, *inner)):
                 provided = await stack.enter_async_context(opener(execution))
@@ -91,20 +120,30 @@ async def intercepted(execution: Execution, interceptors: Sequence[AnyIntercepto
             yield
 
 
-async def call_within(
-    around: Sequence[Opener], execution: Execution, call: Callable[[], Awaitable[T]], at: int = 0
-) -> T | None:
-    """Return what *call* returns inside what *around* opens, from *at* on; ``None`` where one swallowed an error.
+def way_through(around: Sequence[Opener], call: Way) -> Way:
+    """Return what opens *around* in order, makes *call* inside, and leaves in reverse; worked out once for many calls.
 
-    What is provided goes to the current scope.
+    It returns ``None`` where an interceptor has swallowed an error. What is provided goes to the current scope.
     """
-    if at == len(around):
-        return await call()
-    async with around[at](execution) as provided:
-        if provided is not None:
-            _provide(provided, around[at])
-        return await call_within(around, execution, call, at + 1)
-    return None
+    for opener in reversed(around):
+        call = _inside(opener, call)
+    return call
+
+
+def _inside(opener: Opener, inner: Way) -> Way:
+    async def run(execution: Execution, call: Call) -> Any:
+        block = opener(execution)
+        if type(block) is Given:
+            if block.state is not None:
+                _provide(block.state, opener)
+            return await inner(execution, call)
+        async with block as provided:
+            if provided is not None:
+                _provide(provided, opener)
+            return await inner(execution, call)
+        return None
+
+    return run
 
 
 def openers(interceptors: Iterable[AnyInterceptor]) -> tuple[Opener, ...]:
@@ -116,16 +155,15 @@ class ExecutionScope:
     """The scope of an execution: state without tasks, which costs a request next to nothing.
 
     Args:
-        execution: Whose scope.
-        states: What is provided from the beginning.
+        execution: Whose scope; it is found there under `Execution`.
+        states: What is provided from the beginning, by class.
         parent: The scope around it; ``None`` for an execution that must not see whose work it came from.
     """
 
     __slots__ = ("_scope", "_token")
 
-    def __init__(self, execution: Execution, states: Sequence[State], *, parent: Scope | None = None) -> None:
-        around = None if parent is None else parent.states
-        provided = States((Current(execution=execution), *states), around)
+    def __init__(self, execution: Execution, states: Mapping[type, Any], *, parent: Scope | None = None) -> None:
+        provided = States({Execution: execution, **states}, None if parent is None else parent.states)
         self._scope = Scope(execution.name, parent, provided, traced=None)
 
     def __enter__(self) -> None:
@@ -154,7 +192,7 @@ def in_order(interceptors: Sequence[AnyInterceptor]) -> tuple[tuple[EdgeIntercep
 
 def _provide(provided: object, opener: Opener) -> None:
     """Add what *opener* has yielded to the current scope, where the next ones find it."""
-    states = provided if isinstance(provided, tuple | list) else (provided,)
+    states = provided if isinstance(provided, (tuple, list)) else (provided,)
     for state in states:
         if not isinstance(state, State):
             raise TypeError(

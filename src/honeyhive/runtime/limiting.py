@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 
 from honeyhive.exceptions import RefusedError
 from honeyhive.runtime.execution import Execution
+from honeyhive.runtime.interceptors import NOTHING
 from honeyhive.utils import Clock, SystemClock
 
 __all__ = ["RateLimit"]
@@ -64,7 +65,7 @@ class RateLimit:
         self._clock = clock or SystemClock()
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
-    def intercept(self, execution: Execution) -> AbstractAsyncContextManager[None]:
+    def intercept(self, execution: Execution) -> AbstractAsyncContextManager[object]:
         """Let *execution* begin, at once or in its turn.
 
         Raises:
@@ -75,7 +76,7 @@ class RateLimit:
         if wait_s and execution.kind in {"http", "websocket"}:
             raise RefusedError(f"too many requests; try again in {wait_s:.1f} s", retry_after_s=wait_s)
         bucket.tokens -= 1
-        return _waited(wait_s) if wait_s else nullcontext()
+        return _waited(wait_s) if wait_s else NOTHING
 
     def _filled(self, key: str) -> _Bucket:
         now_s = self._clock.monotonic()

@@ -11,7 +11,7 @@ that it was done are one transaction: a process may die at any moment, and a mes
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Final, Self, TypeVar
 
@@ -34,6 +34,7 @@ from honeyhive.events.sql.tables import Tables
 from honeyhive.exceptions import DoneBeforeError
 from honeyhive.runtime.execution import Execution
 from honeyhive.runtime.hooks import use_session
+from honeyhive.runtime.interceptors import NOTHING
 from honeyhive.runtime.ledgers.interface import Claim, TickLedger
 from honeyhive.runtime.publishing import Publications, Publisher
 from honeyhive.utils.guard import guard
@@ -210,10 +211,10 @@ class Once:
     async def __aexit__(self, *_: object) -> None:
         """Leave the notes where they are."""
 
-    def intercept(self, execution: Execution) -> AbstractAsyncContextManager[None]:
+    def intercept(self, execution: Execution) -> AbstractAsyncContextManager[object]:
         """Let *execution* happen, or raise `DoneBeforeError`, which the runtime takes for success."""
         if execution.kind not in {"message", "schedule"}:
-            return nullcontext()
+            return NOTHING
         return _FirstTime(self, execution)
 
     async def note(self, execution: Execution) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -23,6 +23,7 @@ from honeyhive.events import Broadcaster, InMemoryMessageBus, Message, MessageBu
 from honeyhive.exceptions import DeclarationError
 from honeyhive.models.state import State
 from honeyhive.runtime.execution import Execution
+from honeyhive.runtime.interceptors import Given
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -248,7 +249,7 @@ class Sockets:
 
     def __init__(self, bus: MessageBus | None = None, relay: SocketRelay | None = None, *, backlog: int = 256) -> None:
         self._manager = SocketManager(relay or _relay_over(bus), backlog=backlog)
-        self._state = SocketsState(manager=self._manager)
+        self._given = Given(SocketsState(manager=self._manager))
 
     async def __aenter__(self) -> Self:
         await self._manager.__aenter__()
@@ -257,9 +258,9 @@ class Sockets:
     async def __aexit__(self, *error: object) -> None:
         await self._manager.__aexit__(*error)
 
-    def intercept(self, _: Execution) -> AbstractAsyncContextManager[SocketsState]:
+    def intercept(self, _: Execution) -> AbstractAsyncContextManager[object]:
         """Let the execution reach the connections."""
-        return nullcontext(self._state)
+        return self._given
 
 
 def _relay_over(bus: MessageBus | None) -> SocketRelay:

@@ -21,7 +21,7 @@ from honeyhive.scope.current import Scope, current_scope, innermost
 from honeyhive.scope.disposables import Disposable, Resources, checked_disposables
 from honeyhive.scope.outcome import Outcome, details
 from honeyhive.scope.spans import Tracing
-from honeyhive.scope.states import States
+from honeyhive.scope.states import States, by_class
 from honeyhive.scope.tasks import TASK_POLICIES, TaskOwner, TaskPolicy, current_task
 
 __all__ = ["ScopeBlock", "scope_block"]
@@ -156,7 +156,7 @@ class ScopeBlock:
     def _states_above(self, parent: Scope | None) -> States:
         if parent is not None and not self._states and not self._disposables:
             return parent.states
-        return States(self._states, None if parent is None else parent.states)
+        return States(by_class(self._states), None if parent is None else parent.states)
 
     async def _open_resources(self, scope: Scope) -> None:
         # Tasks that a resource starts for itself end with the resource, after those of the scope.

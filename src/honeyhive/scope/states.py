@@ -8,9 +8,15 @@ from typing import Any, TypeVar
 from honeyhive.exceptions import StateError
 from honeyhive.models.state import State
 
-__all__ = ["States"]
+__all__ = ["States", "by_class"]
 
+T = TypeVar("T")
 S = TypeVar("S", bound=State)
+
+
+def by_class(states: Iterable[State]) -> dict[type, Any]:
+    """Return *states* by their class; of those of one class the last one."""
+    return {type(state): state for state in states}
 
 
 class States:
@@ -18,19 +24,23 @@ class States:
 
     Safe to use from threads: each single step is one operation on a dict. Of states of one class the one given last
     counts, and the innermost scope that has one hides those further out.
+
+    Args:
+        own: What the scope provides, by class.
+        outer: What those around it provide.
     """
 
     __slots__ = ("outer", "own")
 
-    def __init__(self, given: Iterable[State], outer: States | None) -> None:
-        self.own: dict[type[State], Any] = {type(state): state for state in given}
+    def __init__(self, own: dict[type, Any], outer: States | None) -> None:
+        self.own = own
         self.outer = outer
 
-    def find(self, kind: type[S]) -> S | None:
-        """Return the innermost state of exactly this class, or ``None``."""
+    def find(self, kind: type[T]) -> T | None:
+        """Return what is provided innermost for exactly this class, or ``None``."""
         level: States | None = self
         while level is not None:
-            found: S | None = level.own.get(kind)
+            found: T | None = level.own.get(kind)
             if found is not None:
                 return found
             level = level.outer
@@ -48,7 +58,7 @@ class States:
 
     def add(self, states: Iterable[State]) -> None:
         """Provide more."""
-        self.own.update((type(state), state) for state in states)
+        self.own.update(by_class(states))
 
     def replace(self, state: State) -> None:
         """Put *state* where the one of its class is found, so that everybody who found that one finds this one.
@@ -67,7 +77,7 @@ class States:
             raise KeyError(kind) from error
         self.replace(state)
 
-    def kinds(self) -> Iterator[type[State]]:
+    def kinds(self) -> Iterator[type]:
         """Yield the classes that are provided, the innermost first."""
         for level in self._levels():
             yield from tuple(level.own)

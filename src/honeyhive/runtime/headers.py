@@ -1,0 +1,45 @@
+"""The headers of a request as the carrier of its execution: decoded when somebody reads them, and then once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+__all__ = ["Headers"]
+
+
+class Headers(Mapping[str, str]):
+    """Headers by their names in lower case; of those that come more than once the last.
+
+    Args:
+        raw: Names and values as ASGI has them.
+    """
+
+    __slots__ = ("_raw", "_texts")
+
+    def __init__(self, raw: Iterable[Sequence[bytes]]) -> None:
+        self._raw = raw
+        self._texts: dict[str, str] | None = None
+
+    def names_any_of(self, names: frozenset[bytes]) -> bool:
+        """Tell whether there is a header with one of *names*, without decoding any."""
+        return not names.isdisjoint([name for name, _ in self._raw])
+
+    def __getitem__(self, name: str) -> str:
+        return self._decoded()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._decoded()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def __repr__(self) -> str:
+        return repr(self._decoded())
+
+    def _decoded(self) -> dict[str, str]:
+        if self._texts is None:
+            self._texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._raw}
+        return self._texts
