@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio.to_thread
 from opentelemetry.trace import get_current_span
@@ -50,8 +50,6 @@ from honeyhive.scope.current import require_scope
 __all__ = ["AnyHandler", "Assembly", "Handler", "Process", "assemble"]
 
 F = TypeVar("F", bound=Facts)
-
-_NO_WORDS: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +166,9 @@ class Process:
         self.assembly = assembly
         self._container = container
         self._instances = instances
-        self._states = NO_STATES if assembly.config is None else {Configured: Configured(config=assembly.config)}
+        self._states: Mapping[type, Any] = NO_STATES
+        if assembly.config is not None:
+            self._states = {Configured: Configured(config=assembly.config)}
         edge, inner = in_order(interceptors)
         self.has_edge = bool(edge)
         self._edge = way_through(openers(edge), _call)
@@ -191,9 +191,7 @@ class Process:
         with ExecutionScope(execution, self._states):
             return await self._edge(execution, call)
 
-    async def handle(
-        self, execution: Execution, handler: AnyHandler, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = _NO_WORDS
-    ) -> Any:
+    async def handle(self, execution: Execution, handler: AnyHandler, /, *args: Any, **kwargs: Any) -> Any:
         """Call *handler* inside the other interceptors; its result and its exceptions are passed on.
 
         Only within `run`.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextvars import Token
 from types import TracebackType
 from typing import Any, Final
 
 from opentelemetry.trace import SpanKind, get_current_span
 
 from honeyhive.runtime.execution import Execution, ExecutionKind
-from honeyhive.tracer.propagation import with_distributed_trace_context
+from honeyhive.runtime.headers import Headers
+from honeyhive.tracer import context as hh_context
+from honeyhive.tracer.propagation import joined_context
 from honeyhive.tracer.registry import discover_tracer
 
 __all__ = ["Tracing"]
@@ -25,6 +28,7 @@ _TRAVELLING: Final = frozenset(
     {"traceparent", "tracestate", "baggage", "session_id", "honeyhive_session_id", "honeyhive.session_id"}
 )
 """What a carrier brings a trace or a session with."""
+_HEADERS: Final = frozenset(name.encode() for name in _TRAVELLING)
 
 
 class Tracing:
@@ -54,7 +58,7 @@ class _Traced(AbstractAsyncContextManager[None]):
     def __init__(self, execution: Execution, tracer: Any) -> None:
         self._execution = execution
         self._tracer = tracer
-        self._joined: AbstractContextManager[Any] | None = None
+        self._joined: Token[Any] | None = None
         self._span: AbstractContextManager[Any] | None = None
 
     async def __aenter__(self) -> None:
@@ -67,9 +71,8 @@ class _Traced(AbstractAsyncContextManager[None]):
         tracer = discover_tracer(self._tracer)
         if tracer is None:
             return
-        if not _TRAVELLING.isdisjoint(execution.carrier):
-            self._joined = with_distributed_trace_context(execution.carrier, tracer)
-            self._joined.__enter__()
+        if _travels_with(execution.carrier):
+            self._joined = hh_context.attach(joined_context(execution.carrier, tracer))
         self._span = tracer.start_span(execution.name, kind=_KINDS[execution.kind], attributes=attributes)
         self._span.__enter__()
 
@@ -79,4 +82,11 @@ class _Traced(AbstractAsyncContextManager[None]):
         if self._span is not None:
             self._span.__exit__(kind, error, traceback)
         if self._joined is not None:
-            self._joined.__exit__(None, None, None)
+            hh_context.detach(self._joined)
+
+
+def _travels_with(carrier: Mapping[str, str]) -> bool:
+    """Tell whether *carrier* brings a trace or a session."""
+    if type(carrier) is Headers:
+        return carrier.names_any_of(_HEADERS)
+    return not _TRAVELLING.isdisjoint(carrier)

@@ -77,7 +77,7 @@ class Worker:
 
         async def handle(message: Message) -> Any:
             execution = self._execution(message, handler)
-            return await self._process.run(execution, partial(self._process.handle, execution, handler, (message,)))
+            return await self._process.run(execution, partial(self._process.handle, execution, handler, message))
 
         return _named(handle, handler)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from opentelemetry.util.types import AttributeValue
 
-__all__ = ["NAMESPACES", "declared", "enrichment", "event_type_name", "flatten", "identity_statics"]
+__all__ = ["NAMESPACES", "declared", "enrichment", "event_type_name", "flatten", "flattened", "identity_statics"]
 
 NAMESPACES: Final = ("metadata", "metrics", "feedback", "inputs", "outputs", "config", "user_properties")
 """The payload namespaces, each ``honeyhive_<name>.`` on a span."""
@@ -25,6 +25,16 @@ _SCALARS: Final = frozenset({str, int, float, bool})
 def event_type_name(event_type: object) -> str:
     """Return the name of an event type: an ``EventType`` or any free text."""
     return str(event_type.value) if isinstance(event_type, Enum) else str(event_type)
+
+
+def flattened(attributes: Mapping[str, object]) -> Mapping[str, AttributeValue]:
+    """Return *attributes* as `flatten` writes each of them; those that are scalars all as they are."""
+    if _SCALARS.issuperset(map(type, attributes.values())):
+        return attributes  # type: ignore[return-value]  # scalars
+    out: dict[str, AttributeValue] = {}
+    for key, value in attributes.items():
+        flatten(key, value, out)
+    return out
 
 
 def flatten(prefix: str, value: object, out: dict[str, AttributeValue]) -> None:

@@ -10,9 +10,9 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, get_current
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import default_getter, default_setter
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from honeyhive.tracer.context import with_baggage
+from honeyhive.tracer.traceparent import TraceParentPropagator
 
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import CarrierT, Getter, Setter, TextMapPropagator
@@ -25,7 +25,7 @@ _w3c = W3CBaggagePropagator()
 
 def w3c_headers() -> TextMapPropagator:
     """Return what writes and reads the trace and the baggage of a context as W3C headers."""
-    return CompositePropagator([TraceContextTextMapPropagator(), BaggagePropagator()])
+    return CompositePropagator([TraceParentPropagator(), BaggagePropagator()])
 
 
 class BaggagePropagator(W3CBaggagePropagator):

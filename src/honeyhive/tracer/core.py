@@ -4,7 +4,7 @@ A subclass of the SDK's, which takes its arguments and keeps its behaviour. A sp
 starts on one of two paths:
 
 * the short one, when nothing unusual is asked: a recognised sampler, random ids, the
-  current context, a parent of the same tracer or none;
+  current context, a parent of the same tracer or of another process, or none;
 * the general one, step by step what the SDK does: any sampler, id generator, explicit
   context, foreign parents, internal metrics, span name filters.
 """
@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import (
     INVALID_SPAN,
     Link,
+    NonRecordingSpan,
     SpanContext,
     SpanKind,
     TraceFlags,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = ["Tracer"]
 
 _RANDOM_FLAG: Final = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
+_KEPT_FLAGS: Final = SAMPLED | _RANDOM_FLAG
+_TEXTS: Final = frozenset({str})
 _SCALARS: Final = frozenset({str, int, float, bool})
 _LOWEST_64_BITS: Final = (1 << 64) - 1
 _INTERNAL: Final = SpanKind.INTERNAL
@@ -208,6 +211,10 @@ class Tracer(sdk.Tracer):
                 trace_id, parent_id = parent._tid, parent._sid
                 if parent._details.trace_state is not NO_STATE:
                     details = Details(details.kind, parent._details.trace_state)
+            elif (remote := _followed(state, parent)) is not None:
+                trace_id, parent_id, flags = remote.trace_id, remote.span_id, remote.trace_flags & _KEPT_FLAGS
+                details = Details(details.kind, remote.trace_state)
+                details.parent = remote
             else:
                 return _left_out_below(state, parent)
             span_id = _bits(64) or 1
@@ -318,6 +325,14 @@ def _left_out(state: SpanState, trace_id: int) -> UnrecordedSpan | None:
     return make_unrecorded(state, trace_id, _bits(64) or 1, state.root_flags & ~SAMPLED)
 
 
+def _followed(state: SpanState, parent: object) -> SpanContext | None:
+    """Return who the span *parent* of another process is, if it is certain that a child of it is recorded."""
+    if type(parent) is not NonRecordingSpan or not state.follows_remote:
+        return None
+    found = parent.get_span_context()
+    return found if found.is_remote and found.is_valid and found.trace_flags & SAMPLED else None
+
+
 def _left_out_below(state: SpanState, parent: object) -> UnrecordedSpan | None:
     """Return the span below *parent* that is not recorded, if that is certain."""
     if (
@@ -332,7 +347,7 @@ def _left_out_below(state: SpanState, parent: object) -> UnrecordedSpan | None:
 
 def _give_attributes(span: Span, attributes: Mapping[str, Any]) -> None:
     limit = span._st.fast_count
-    plain = len(attributes) <= limit and all(type(key) is str and key for key in attributes)
+    plain = len(attributes) <= limit and "" not in attributes and _TEXTS.issuperset(map(type, attributes))
     if plain and _SCALARS.issuperset(map(type, attributes.values())):
         span._dyn = dict(attributes)
     else:

@@ -17,6 +17,7 @@ __all__ = [
     "extract_context_from_carrier",
     "get_current_baggage",
     "inject_context_into_carrier",
+    "joined_context",
     "setup_baggage_context",
     "with_distributed_trace_context",
 ]
@@ -71,18 +72,27 @@ def with_distributed_trace_context(
         session_id: Join this session instead of the carrier's.
     """
     tracer = discover_tracer(tracer_instance)
-    context = get_current()
-    if tracer is not None:
-        context = tracer.extract_context(carrier)
-        joined = session_id or _carried_session(carrier, context)
-        if joined:
-            context = hh_context.with_session(context, tracer.identity, joined)
-        context = hh_context.with_tracer(context, tracer.identity)
+    context = get_current() if tracer is None else joined_context(carrier, tracer, session_id)
     token = hh_context.attach(context)
     try:
         yield context
     finally:
         hh_context.detach(token)
+
+
+def joined_context(carrier: Mapping[str, str], tracer: Any, session_id: str | None = None) -> Any:
+    """Return the current context, in the trace and the session of *carrier*, where bare ``@trace`` means *tracer*.
+
+    Args:
+        carrier: Headers of a request, or what :meth:`inject_context` wrote.
+        tracer: The tracer.
+        session_id: Join this session instead of the carrier's.
+    """
+    context = tracer.extract_context(carrier)
+    joined = session_id or _carried_session(carrier, context)
+    if joined:
+        context = hh_context.with_session(context, tracer.identity, joined)
+    return hh_context.with_tracer(context, tracer.identity)
 
 
 def _carried_session(carrier: Mapping[str, str], context: Any) -> str | None:

@@ -38,11 +38,12 @@ class SpanState:
 
     * ``root_bound``: new traces whose lowest 64 bits are below it are recorded, the others left out;
     * ``follows_parent``: a child of a recorded span is always recorded;
+    * ``follows_remote``: a child of a span that was recorded in another process is always recorded;
     * ``leaves_out_below``: a child of a span that was sampled out never is.
     """
 
-    __slots__ = ("allows", "fast_count", "follows_parent", "identity", "info", "leaves_out_below", "limits",
-                 "monotonic_ns", "processors", "resource", "root_bound", "root_flags", "sampler", "scope",
+    __slots__ = ("allows", "fast_count", "follows_parent", "follows_remote", "identity", "info", "leaves_out_below",
+                 "limits", "monotonic_ns", "processors", "resource", "root_bound", "root_flags", "sampler", "scope",
                  "wall_ns")  # fmt: skip
 
     def __init__(
@@ -70,7 +71,8 @@ class SpanState:
         self.sampler = sampler
         self.root_flags = root_flags
         self.root_bound = _root_bound(sampler) if is_plain else ASK_SAMPLER
-        self.follows_parent = is_plain and _follows_parent(sampler)
+        self.follows_parent = is_plain and _follows(sampler, "_local_parent_sampled")
+        self.follows_remote = is_plain and _follows(sampler, "_remote_parent_sampled")
         self.leaves_out_below = is_plain and _leaves_out_below(sampler)
         self.allows = allows
         self.wall_ns = wall_ns
@@ -100,9 +102,10 @@ def _root_bound(sampler: Sampler) -> int:
     return root.bound if type(root) is sampling.TraceIdRatioBased else ASK_SAMPLER
 
 
-def _follows_parent(sampler: Sampler) -> bool:
+def _follows(sampler: Sampler, delegate: str) -> bool:
+    """Tell whether what *delegate* of a parent-based sampler decides is to record, always."""
     if type(sampler) is sampling.ParentBased:
-        return getattr(sampler, "_local_parent_sampled", None) is sampling.ALWAYS_ON
+        return getattr(sampler, delegate, None) is sampling.ALWAYS_ON
     return sampler is sampling.ALWAYS_ON
 
 

@@ -174,6 +174,44 @@ def test_a_request_continues_the_trace_and_the_session_of_its_caller(
     assert served.session_id == "6b0f4c1d-7b23-4e8e-8f5a-6a0f4c1d7b23"
 
 
+def test_the_carrier_of_a_request_is_its_headers() -> None:
+    seen: list[dict[str, str]] = []
+
+    @controller("/")
+    class Reading:
+        @get("")
+        async def read(self) -> None:
+            carrier = use_execution().carrier
+            assert "x-tenant" in carrier
+            assert "x-absent" not in carrier
+            assert carrier.get("x-absent") is None
+            assert len(list(carrier)) == len(carrier)
+            seen.append(dict(carrier))
+
+    service = Service("headers", controllers=[Reading], interceptors=[Tracing()])
+    with TestClient(http_app(service, environ={})) as client:
+        client.get("/", headers=[("X-Tenant", "first"), ("X-Tenant", "last"), ("X-Name", "Ann")])
+
+    assert {"x-tenant": "last", "x-name": "Ann"}.items() <= seen[0].items()
+
+
+def test_a_parameter_may_have_any_name() -> None:
+    @controller("/")
+    class Naming:
+        @get("async")
+        async def asynchronous(self, handler: str, execution: str, method: str) -> list[str]:
+            return [handler, execution, method]
+
+        @get("plain")
+        def plain(self, handler: str, execution: str, method: str) -> list[str]:
+            return [handler, execution, method]
+
+    with TestClient(http_app(Service("names", controllers=[Naming]), environ={})) as client:
+        answers = [client.get(f"/{kind}?handler=a&execution=b&method=c").json() for kind in ("async", "plain")]
+
+    assert [["a", "b", "c"]] * 2 == answers
+
+
 def test_what_a_handler_traces_stands_below_its_execution(capture_spans: SpanCapture) -> None:
     @trace(event_name="look up")
     async def look_up() -> str:

@@ -253,8 +253,12 @@ class Pipeline(Intake):
     def _drain(self) -> None:
         todo = len(self._queue)
         while todo > 0 and not (self._is_cut_short and is_export_thread()):
-            todo -= self._drain_slice(todo)
-            self._clock.sleep(_YIELD_S)
+            taken = self._drain_slice(todo)
+            todo -= taken
+            # After a short drain the spooler rests anyway, and getting the interpreter back costs a busy process more
+            # than the drain.
+            if todo > 0 or taken >= self._slice_spans:
+                self._clock.sleep(_YIELD_S)
         if not self._queue and not self.spool.memory_bytes:
             # Where there is no GIL, two threads may have counted over one another.
             self._held = 0

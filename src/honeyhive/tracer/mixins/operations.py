@@ -12,7 +12,7 @@ from opentelemetry.context import get_current
 from opentelemetry.trace import Link, SpanKind
 
 from honeyhive.tracer import context as hh_context
-from honeyhive.tracer.attributes import NAMESPACES, as_text, event_type_name, flatten
+from honeyhive.tracer.attributes import NAMESPACES, as_text, event_type_name, flattened
 from honeyhive.tracer.blocks import TracedBlock
 from honeyhive.tracer.calls import TraceOptions
 from honeyhive.tracer.entering import ENTERABLE
@@ -49,19 +49,17 @@ class TracerOperationsMixin(TracerOperationsInterface, NeedsCore, NeedsIdentity,
         span: Any = None
         with guard("start_span"):
             if self.identity.enabled:
-                flat: dict[str, Any] = {}
-                for key, value in (attributes or {}).items():
-                    flatten(key, value, flat)
                 span = self.tracer.start_span(
                     str(name),
-                    kind=SpanKind.INTERNAL if kind is None else kind,
-                    attributes=flat,
-                    links=links,
-                    start_time=start_time,
-                    record_exception=record_exception,
-                    set_status_on_exception=set_status_on_exception,
+                    None,
+                    SpanKind.INTERNAL if kind is None else kind,
+                    attributes and flattened(attributes),
+                    links,
+                    start_time,
+                    record_exception,
+                    set_status_on_exception,
                 )
-        if not isinstance(span, Span | UnrecordedSpan):
+        if not isinstance(span, (Span, UnrecordedSpan)):
             span = UnrecordedSpan(otel_trace.get_current_span().get_span_context(), self._idle_state())
         span._token = ENTERABLE
         return cast("Span | UnrecordedSpan", span)
