@@ -1,4 +1,4 @@
-"""The trace of a context as W3C headers, in few steps where nothing unusual stands in them."""
+"""The trace in W3C headers, read in few steps where nothing unusual stands in them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import default_getter, default_setter
+from opentelemetry.propagators.textmap import default_getter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from honeyhive.tracer.context import SPAN_KEY, with_value
 from honeyhive.tracer.details import NO_STATE
-from honeyhive.tracer.span import Span
 
 if TYPE_CHECKING:
-    from opentelemetry.propagators.textmap import CarrierT, Getter, Setter
+    from opentelemetry.propagators.textmap import CarrierT, Getter
 
 __all__ = ["TraceParentPropagator"]
 
@@ -25,16 +24,7 @@ _flags: Final = tuple(map(TraceFlags, range(256)))
 
 
 class TraceParentPropagator(TraceContextTextMapPropagator):
-    """Does what its base class does, and by itself only what is usual: one plain header, no ``tracestate``."""
-
-    def inject(
-        self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
-    ) -> None:
-        span = None if context is None else context.get(SPAN_KEY)
-        if type(span) is Span and span._details.trace_state is NO_STATE:
-            setter.set(carrier, _HEADER, f"00-{span._tid:032x}-{span._sid:016x}-{span._flags:02x}")
-        else:
-            super().inject(carrier, context, setter)
+    """Does what its base class does, and reads by itself what is usual: one plain header, no ``tracestate``."""
 
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
