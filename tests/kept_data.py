@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from honeyhive.events.following import Following
 from honeyhive.events.log import DatedRecord, LogSource
 from honeyhive.events.steps import run
-from honeyhive.journal import Journal, JournalReader, Position
+from honeyhive.journal import Files, Journal, JournalReader, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
 from honeyhive.server.events import Intake
@@ -66,11 +66,16 @@ def request_of(name: str, *, trace: int, span: int, session: str | None = None, 
 class Kept:
     """A data directory at work. One record is one span, log record or call, and each is a second after the other."""
 
-    def __init__(self, data: Path, *, segment_bytes: int = 2_000, rows: int = 3) -> None:
+    def __init__(self, data: Path, *, segment_bytes: int = 2_000, rows: int = 3, files: Files | None = None) -> None:
         self.data = data
         self.clock = ManualClock()
         self.journal = Journal(
-            data / JOURNAL_NAME, keep=True, segment_bytes=segment_bytes, max_bytes=None, max_disk_share=None
+            data / JOURNAL_NAME,
+            keep=True,
+            segment_bytes=segment_bytes,
+            max_bytes=None,
+            max_disk_share=None,
+            files=files,
         )
         self.log = IngestLog(self.journal, on_append=_nothing, on_failure=_raise, clock=self.clock)
         self.database = SQLiteDatabase(data / INDEX_NAME)
@@ -201,10 +206,10 @@ class Busy:
         call = {"method": "POST", "path": "/session/start", "body": {"session": event}}
         self.storage.log.append(RecordKind.REST, jsontext.dumps(call))
 
-    def accept(self, number: int) -> None:
+    def accept(self, number: int, *, trace: int | None = None) -> None:
         """Accept the span *number*; every tenth one is of the session that runs on and on."""
         session = "running" if number % 10 == 0 else f"session {number // 100}"
-        payload = request_of(f"{number}", trace=number + 1, span=number + 1, session=session, text="x" * 500)
+        payload = request_of(f"{number}", trace=trace or number + 1, span=number + 1, session=session, text="x" * 500)
         self.storage.log.append(RecordKind.SPANS, payload)
 
     def size_on_disk(self) -> int:

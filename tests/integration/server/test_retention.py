@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ import pytest
 
 from honeyhive.journal import JournalReader
 from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
-from honeyhive.server.queries import Queries
+from honeyhive.server.queries import Listing, Queries
 from kept_data import Busy, project, tables_of
 
 Make = Callable[..., dict[str, object]]
@@ -60,6 +61,52 @@ def test_a_backend_under_load_stays_within_its_bound_and_loses_nothing_young(tmp
     assert kept[0] > 3_000
     assert name_of_the_running_session(tmp_path) == "the long one"
     check_that_a_new_index_is_the_same(tmp_path)
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(120)
+def test_readers_see_whole_traces_while_rows_go(tmp_path: Path) -> None:
+    """What a summary says of a trace and what is read of it in the same view agree; nobody is told of a lock."""
+    backend = Busy(tmp_path)
+    queries = Queries(tmp_path / INDEX_NAME)
+    failures: list[BaseException] = []
+    done = threading.Event()
+    seen: set[str] = set()
+
+    def until_done(look: Callable[[], None]) -> None:
+        try:
+            while not done.is_set():
+                look()
+        except BaseException as error:  # noqa: BLE001 - told by the test
+            failures.append(error)
+
+    def read() -> None:
+        for summary in queries.traces(Listing(limit=20)).items:
+            trace = queries.trace(str(summary["trace_id"]))
+            if trace is not None:  # gone since it was listed
+                spans = trace["span_list"]
+                assert isinstance(spans, list)
+                assert trace["spans"] == len(spans)
+                seen.add(str(summary["trace_id"]))
+
+    def export() -> None:
+        names = [span["name"] for span in queries.every_span()]
+        assert len(names) == len(set(names))
+
+    with backend.at_work():
+        readers = [threading.Thread(target=until_done, args=[look]) for look in (read, read, export)]
+        for reader in readers:
+            reader.start()
+        for number in range(2_500):
+            backend.accept(number, trace=number // 10 + 1)
+        done.set()
+        for reader in readers:
+            reader.join()
+
+    assert failures == []
+    assert backend.failures == []
+    assert len(seen) > 20
+    assert numbers_in(tmp_path)[0] > 0
 
 
 _PROGRAM: Final = """

@@ -12,8 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from honeyhive.exceptions import JournalError
 from honeyhive.journal import JournalReader
+from honeyhive.journal.faults import Fault, FaultyFiles, SimulatedDeath
+from honeyhive.models.wire import RecordKind
 from honeyhive.server.history import session_at
+from honeyhive.server.limits import Refusal
 from kept_data import Kept
 
 
@@ -241,6 +245,53 @@ def test_forgetting_can_end_after_any_step_and_goes_on_the_next_time(kept: Kept)
 
     assert kept.names() == {"young"}
     assert len(kept.journal.extents()) <= 4
+
+
+def forgetful_life(data: Path, files: FaultyFiles) -> None:
+    """Accept a session and what it did, and forget the first half, unless that is cut short."""
+    kept = Kept(data, files=files, segment_bytes=600)
+    kept.start("s", name="the session")
+    kept.update("s", size=1)
+    for number in range(12):
+        moment_ns = kept.span(f"{number:02d}", session="s")
+    kept.log.append(RecordKind.SPANS, b"")  # is synced, as is all before it
+    kept.project()
+    files.operations.append("accepted")
+    kept.forget_before(moment_ns - 5 * 10**9)
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("fault", [Fault.DEATH, Fault.POWER_LOSS, Fault.NO_SPACE])
+def test_whatever_fails_while_forgetting_log_and_read_model_agree(tmp_path: Path, fault: Fault) -> None:
+    files = FaultyFiles()
+    forgetful_life(tmp_path / "whole", files)
+    young = {f"{number:02d}" for number in range(6, 12)}
+    first, last = files.operations.index("accepted") + 2, len(files.operations)
+
+    for at in range(first, last + 1):
+        data = tmp_path / str(at)
+        files = FaultyFiles(fault, at=at)
+        with suppress(SimulatedDeath, JournalError, Refusal):
+            forgetful_life(data, files)
+        if not files.dead:
+            files.die()
+
+        kept = Kept(data)
+        kept.project()
+        story = f"operation {at}, {files.operations[at - 1]}"
+        assert young <= kept.names(), story
+        assert kept.tables_made_anew() == kept.tables(), story
+        dates = sorted(int(str(row[-1])) for row in kept.tables()["spans"])
+        kept.forget_before(dates[-6])
+        assert kept.names() == young, story
+        session = kept.queries.session("s")
+        assert session is not None, story
+        assert (session["name"], metadata_of(session)) == ("the session", {"size": 1}), story
+        assert kept.tables_made_anew() == kept.tables(), story
+        kept.close()
+
+    assert last - first > 20
 
 
 class KeepingAndForgetting(RuleBasedStateMachine):
