@@ -28,10 +28,12 @@ _SMALLEST_SEGMENT_BYTES: Final = 256 * 1024
 _SEGMENTS_OF_SIZE: Final = 32
 _LONGEST_GRAIN_NS: Final = 60 * 10**9
 _GRAINS: Final = 20
+"""What is too old goes together with what gets so within that part of the time, or within a minute."""
 _SEGMENTS: Final = 8
 """Into how many segments the time that is kept is divided at least, however little comes in."""
 _MOST_ROOM: Final = 1 / 8
 _ROUNDS: Final = 16
+"""How often to look again in one sweep whether enough is gone."""
 
 _logger = logging.getLogger("honeyhive.server")
 
@@ -123,9 +125,7 @@ class Retention:
                 break
             before_ns = self._forgetter.moment_for((size.total_bytes - bound) / size.total_bytes)
             if before_ns is None or before_ns > self._clock.time_ns():
-                self._complain(
-                    f"{size.total_bytes:,} bytes are kept, more than {keep_bytes:,}: none of it is old enough to go"
-                )
+                self._complain(f"More than {keep_bytes:,} bytes are kept, and none of it is old enough to go.")
                 break
             yield from self._forgetter.forget_before(before_ns)
             size = self._forgetter.size()

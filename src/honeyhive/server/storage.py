@@ -130,7 +130,10 @@ class FileStorage(Storage):
         )
 
     def _until_readable(self, position: Position) -> None:
-        self.projector.reached(position).result(_SETTLING_S)
+        try:
+            self.projector.reached(position).result(_SETTLING_S)
+        except TimeoutError:
+            raise TimeoutError("the index is too far behind the journal") from None
 
     def close(self) -> None:
         """Let go of the directory."""
