@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 import engines
 from engines import nats_server, postgres_server, rabbitmq_server, redis_server
 
+pytest.register_assert_rewrite("read_models")
+
 # `fast` is for the keyboard, `ci` for the default run of `dev.py test`: HYPOTHESIS_PROFILE=fast pytest ...
 settings.register_profile("fast", max_examples=20, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

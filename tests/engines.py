@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -179,6 +180,22 @@ class Postgres(Engine):
         options = ["-D", str(self.folder / "data"), "-p", str(self.port), "-k", str(self.folder)]
         return [self.find() or "", *options, "-c", "listen_addresses=127.0.0.1"]
 
+    def kill(self) -> None:
+        """Kill -9; what it has started notices, and is waited for, since it would keep a new one from starting."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # from now on it starts no more
+        found = subprocess.run(
+            [shutil.which("pgrep") or "pgrep", "-P", str(self._process.pid)],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        super().kill()
+        deadline = CLOCK.monotonic() + self.patience_s
+        while are_alive(found.stdout.split()):
+            assert CLOCK.monotonic() < deadline, "processes of a killed PostgreSQL do not end"
+            CLOCK.sleep(0.01)
+
     def is_ready(self) -> bool:
         isready = Path(self.find() or "").parent / "pg_isready"
         asked = subprocess.run([isready, "-h", "127.0.0.1", "-p", str(self.port)], capture_output=True, check=False)
@@ -242,6 +259,15 @@ class RabbitMq(Engine):
             self._mapper.terminate()
             self._mapper.wait()
             self._mapper = None
+
+
+def are_alive(pids: Sequence[str]) -> bool:
+    """Tell whether one of *pids* still runs."""
+    if not pids:
+        return False
+    command = [shutil.which("ps") or "ps", "-o", "stat=", "-p", ",".join(pids)]
+    found = subprocess.run(command, capture_output=True, check=False, text=True)
+    return any(not state.startswith("Z") for state in found.stdout.split())
 
 
 def free_port() -> int:

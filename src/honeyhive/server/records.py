@@ -7,6 +7,7 @@ session (the session's id without hyphens), its span id is its event id without 
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from honeyhive.models.conventions import BUCKETS, CanonicalEvent, canonical
 from honeyhive.server.figures import count_of, figures_of
 from honeyhive.utils import event_id
 
-__all__ = ["EVENT_KIND", "Row", "attributes_of", "plain_value", "row_of_event", "rows_of_request"]
+__all__ = ["EVENT_KIND", "Row", "attributes_of", "key_of", "plain_value", "row_of_event", "rows_of_request"]
 
 EVENT_KIND: Final = "event"
 """The kind of rows that came over REST; spans have OpenTelemetry's kinds."""
@@ -30,6 +31,9 @@ _KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "con
 _STATUSES: Final = ("unset", "ok", "error")
 _FAILED: Final = 2
 _LARGEST: Final = 2**63 - 1
+_KEY_BYTES: Final = 1_000
+"""The longest text that is looked for by an index: two of them must fit into a page's entry."""
+_KEY_START: Final = 200
 _BUCKET_PREFIXES: Final = tuple(f"honeyhive_{name}." for name in BUCKETS)
 """Attributes that a bucket holds entirely; the others are kept as they came beside what they mean."""
 
@@ -97,7 +101,7 @@ def row_of_event(event: Mapping[str, object]) -> Row:
         event_type=str(event["event_type"]),
         session_id=session_id,
         session_name=str(event["event_name"]) if event["event_type"] == "session" else None,
-        project=_optional_text(event.get("project")),
+        project=key_of(_optional_text(event.get("project"))),
         source=_optional_text(event.get("source")),
         error=error,
         model=figures.model,
@@ -127,17 +131,17 @@ def _row_of_span(resource: dict[str, object], scope: InstrumentationScope, span:
         trace_id=trace_id,
         span_id=span_id,
         parent_id=span.parent_span_id.hex() or None,
-        event_id=meaning.event_id or event_id(int(trace_id, 16), int(span_id, 16)),
-        parent_event_id=meaning.parent_id,
+        event_id=key_of(meaning.event_id) or event_id(int(trace_id, 16), int(span_id, 16)),
+        parent_event_id=key_of(meaning.parent_id),
         name=meaning.event_name,
         kind=_KINDS[span.kind] if 0 <= span.kind < len(_KINDS) else "unspecified",
         start_ns=start_ns,
         end_ns=min(span.end_time_unix_nano, _LARGEST) or start_ns,
         status=_STATUSES[span.status.code] if 0 <= span.status.code < len(_STATUSES) else "unset",
         event_type=meaning.event_type,
-        session_id=meaning.session_id,
+        session_id=key_of(meaning.session_id),
         session_name=meaning.session_name,
-        project=meaning.project or _service_name(resource),
+        project=key_of(meaning.project or _service_name(resource)),
         source=meaning.source,
         error=_error(meaning),
         model=meaning.model or figures.model,
@@ -154,6 +158,13 @@ def _row_of_span(resource: dict[str, object], scope: InstrumentationScope, span:
             "scope": {"name": scope.name, "version": scope.version},
         },
     )
+
+
+def key_of(text: str | None) -> str | None:
+    """Return *text*, or where it is too long for an index, its beginning and what tells it from others."""
+    if text is None or len(text) * 4 <= _KEY_BYTES or len(encoded := text.encode()) <= _KEY_BYTES:
+        return text
+    return f"{text[:_KEY_START]}\u2026{hashlib.sha256(encoded).hexdigest()}"
 
 
 def _error(meaning: CanonicalEvent) -> str | None:

@@ -45,11 +45,8 @@ _PUT_DEAD_LETTER: Final = upsert("dead_letters", ["position", "reason", "recorde
 _PUT_POSITION: Final = upsert("projected", ["only_row", "segment", "offset"], ["only_row"])
 _POSITION: Final = 'SELECT segment, "offset" FROM projected'
 _OF_EVENTS: Final = f"SELECT {', '.join(_COLUMNS)}, recorded_ns FROM spans WHERE event_id IN {{keys}}"  # noqa: S608
-# SQLite uses no index for `(trace_id, span_id) IN (VALUES ...)`; a cross join is taken in the order it is written in.
-_FORMER_SPANS: Final = (
-    "WITH wanted (trace_id, span_id) AS {keys} SELECT spans.session_id FROM wanted CROSS JOIN spans"
-    " WHERE spans.trace_id = wanted.trace_id AND spans.span_id = wanted.span_id AND spans.session_id IS NOT NULL"
-)
+# SQLite has no use of an index for `(trace_id, span_id) IN (VALUES ...)`; alternatives are looked up in both engines.
+_FORMER_SPANS: Final = "SELECT session_id FROM spans WHERE {keys}"
 _FORMER_EVENTS: Final = (
     "SELECT trace_id, span_id, session_id, event_id FROM spans WHERE event_id IN {keys} AND kind = 'event'"
 )
@@ -262,8 +259,9 @@ class _Transaction:
 
     def _note_former(self, rows: Mapping[_Key, _Stamped]) -> None:
         """A span or event that comes again may have changed its session or trace; the old one must be counted anew."""
-        for (session_id,) in found(self._connection, _FORMER_SPANS, list(rows)):
-            self._sessions[session_id] = None
+        for (session_id,) in found(self._connection, _FORMER_SPANS, list(rows), one_key="trace_id = ? AND span_id = ?"):
+            if session_id is not None:
+                self._sessions[session_id] = None
         events = {row.event_id: key for key, (row, _) in rows.items() if row.kind == EVENT_KIND}
         moved = []
         for trace_id, span_id, session_id, event_id in found(

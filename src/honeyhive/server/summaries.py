@@ -8,6 +8,7 @@ from typing import Final
 from honeyhive.models.conventions import BUCKETS
 from honeyhive.server import jsontext
 from honeyhive.server.amendments import known_amendments, merge, nanoseconds
+from honeyhive.server.records import key_of
 from honeyhive.server.stores.interface import Connection
 from honeyhive.server.stores.statements import found, upsert
 
@@ -56,7 +57,7 @@ def _session_cells(
         **counted,
         "session_id": session_id,
         "name": event.get("event_name") or counted["name"],
-        "project": event.get("project") or counted["project"],
+        "project": key_of(str(event["project"])) if event.get("project") else counted["project"],
         "source": event.get("source") or counted["source"],
         "start_ns": start_ns,
         "end_ns": max(start_ns, end_ns),

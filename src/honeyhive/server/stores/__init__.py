@@ -3,9 +3,11 @@
 ::
 
     interface    Database, Writer, Connection: what the read model asks of an engine
-    schema.sql   the tables, in the words that all engines share
+    schema       the tables (schema.sql), in the words that all engines share, and their version
     statements   upserts, and lists of keys of any length
     sqlite       a file: opening it, putting it aside when it is damaged, who may read and write at once
+    postgres     tables that any number of processes share; postgres.sql has the functions that SQLite has
+    pool         connections to PostgreSQL for threads that block
 
 What is written with these lives beside this folder: `honeyhive.server.store` writes, `honeyhive.server.queries` reads,
 and neither knows the engine. They keep to what SQLite from 3.37 and PostgreSQL from 13 both understand.
@@ -24,6 +26,7 @@ from honeyhive.server.stores.interface import (
     Values,
     Writer,
 )
+from honeyhive.server.stores.postgres import PostgresDatabase
 from honeyhive.server.stores.sqlite import SQLiteDatabase
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "Connection",
     "Database",
     "IndexMissingError",
+    "PostgresDatabase",
     "QueryTooLongError",
     "SQLiteDatabase",
     "Values",

@@ -133,3 +133,7 @@ class Database(ABC):
             QueryTooLongError: A query ran too long.
             StoreUnavailableError: It cannot be read just now.
         """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up what is kept open for the next reader; twice is once."""

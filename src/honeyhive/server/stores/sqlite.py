@@ -11,7 +11,6 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +25,10 @@ from honeyhive.server.stores.interface import (
     Values,
     Writer,
 )
+from honeyhive.server.stores.schema import SCHEMA_VERSION, schema_text
 
 __all__ = ["SQLiteDatabase", "remove_file", "replace_file"]
 
-_SCHEMA_VERSION: Final = 4
 _BESIDE: Final = ("-wal", "-shm")
 _WAL_BYTES: Final = 4 * 1024 * 1024
 """What its write-ahead log takes; it is cut back to that, though readers of old views may keep it larger for a while."""
@@ -84,6 +83,9 @@ class SQLiteDatabase(Database):
                 yield _Connection(raw)
         except sqlite3.Error as error:
             raise _told(error) from error
+
+    def close(self) -> None:
+        """Do nothing: every reader has a connection of its own."""
 
 
 class _Connection(Connection):
@@ -170,7 +172,7 @@ def _open(path: Path) -> sqlite3.Connection:
         raw = sqlite3.connect(path, isolation_level=None)
         try:
             _prepare(raw)
-            if raw.execute("PRAGMA user_version").fetchone()[0] == _SCHEMA_VERSION and _is_sound(raw):
+            if raw.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION and _is_sound(raw):
                 return raw
         except sqlite3.DatabaseError:
             raw.close()
@@ -204,8 +206,8 @@ def _create(path: Path) -> sqlite3.Connection:
     # What is deleted by age can be given back to the disk; it can be had only before there is a first page.
     raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _prepare(raw)
-    raw.executescript(files(__package__).joinpath("schema.sql").read_text("utf-8"))
-    raw.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    raw.executescript(schema_text())
+    raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return raw
 
 

@@ -22,31 +22,25 @@ def upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
     )
 
 
-def found(connection: Connection, query: str, keys: Sequence[tuple[object, ...]]) -> Iterator[Cells]:
+def found(
+    connection: Connection, query: str, keys: Sequence[tuple[object, ...]], *, one_key: str | None = None
+) -> Iterator[Cells]:
     """Yield the rows of *query* for *keys*, however many these are.
 
     Args:
         connection: Where to ask.
-        query: Has ``{keys}`` in place of the list behind ``IN``, or of the rows of a common table if keys have several
-            parts. A row may come more than once.
+        query: Has ``{keys}`` in place of the list behind ``IN``; with *one_key*, in place of the whole condition.
         keys: All of the same length.
+        one_key: The condition for one key that has several parts.
     """
     start = 0
     while start < len(keys):
         size = next((size for size in _SIZES if len(keys) - start <= size), _SIZES[-1])
         part = keys[start : start + size]
         padded = [*part, *[part[-1]] * (size - len(part))]
-        yield from connection.rows(
-            query.format(keys=_marks(size, len(part[0]))), [cell for key in padded for cell in key]
-        )
+        wanted = ", ".join("?" * size) if one_key is None else " OR ".join([f"({one_key})"] * size)
+        yield from connection.rows(query.format(keys=f"({wanted})"), [cell for key in padded for cell in key])
         start += size
-
-
-def _marks(size: int, width: int) -> str:
-    if width == 1:
-        return f"({', '.join('?' * size)})"
-    one = f"({', '.join('?' * width)})"
-    return f"(VALUES {', '.join([one] * size)})"
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -1,0 +1,147 @@
+"""The read model in PostgreSQL: any number of processes read it, and any number may write, one transaction at a time.
+
+Its tables are in a schema of their own. Nothing in them is the truth; the log is. So a commit need not wait for the disk,
+and tables of an older version are replaced and projected again.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib.resources import files
+from typing import Any, Final
+
+from honeyhive.exceptions import ConfigurationError
+from honeyhive.server.stores.interface import Connection, Database, IndexMissingError, Writer
+from honeyhive.server.stores.pool import Pool, lock_of
+from honeyhive.server.stores.schema import SCHEMA_VERSION, schema_text
+
+__all__ = ["PostgresDatabase"]
+
+_TABLE: Final = re.compile(r"CREATE TABLE (\w+)")
+_WORDS: Final = ((re.compile(r" WITHOUT ROWID"), ""), (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'))
+"""What of ``schema.sql`` is said differently: keys are ordered by code points, as cursors and positions expect."""
+_LONGEST_PAUSE: Final = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+"""A writer that stands still must not keep the others out for ever."""
+_UNSYNCED: Final = "SET LOCAL synchronous_commit = off"
+_BY_INDEX: Final = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
+"""A writer looks for keys only, and keeps its plans from when the tables were small."""
+_BY_VALUES: Final = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
+
+
+class PostgresDatabase(Database):
+    """A read model in PostgreSQL, version 13 or newer. Connects when first used.
+
+    Args:
+        url: ``postgresql://user@host/name``.
+        schema: The schema that its tables are in; made when absent, if the user may.
+
+    Attributes:
+        pool: The connections, for what else lives in the same schema.
+
+    Raises:
+        ConfigurationError: The URL or the name of the schema is wrong, or asyncpg is missing.
+    """
+
+    def __init__(self, url: str, *, schema: str = "honeyhive") -> None:
+        if not _NAME.fullmatch(schema):
+            raise ConfigurationError(f"{schema!r} is no name for a schema; use small letters, digits and underscores.")
+        self.schema = schema
+        self.pool = Pool(url, schema=schema)
+        self._is_known = False
+
+    least_bytes = 0
+
+    def size_bytes(self) -> int:
+        """Return what its tables take, with the room of removed rows that was not used again yet."""
+        sizes = ", ".join(f"(to_regclass('{name}'))" for name in _TABLE.findall(schema_text()))
+        with self.pool.transaction(is_readonly=True) as connection:
+            [(size,)] = connection.rows(
+                "SELECT CAST(coalesce(sum(pg_total_relation_size(name)), 0) AS BIGINT)"  # noqa: S608 - our own names
+                f" FROM (VALUES {sizes}) AS tables (name) WHERE name IS NOT NULL"
+            )
+        return int(size)
+
+    def __str__(self) -> str:
+        return f"{self.schema} in PostgreSQL"
+
+    def writer(self) -> Writer:
+        self.pool.call(self._make)
+        return _Writer(self)
+
+    @contextmanager
+    def reading(self, *, longest_s: float) -> Iterator[Connection]:
+        import asyncpg
+
+        longest_ms = 0 if math.isinf(longest_s) else max(1, round(longest_s * 1_000))
+        limits = f"SET LOCAL statement_timeout = {longest_ms}; {_BY_VALUES}"
+        try:
+            with self.pool.transaction(limits, isolation="repeatable_read", is_readonly=True) as connection:
+                self._require_version(connection)
+                yield connection
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+            self._is_known = False
+            raise IndexMissingError(str(self)) from error
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Give a connection beside which no other writer of the read model runs; see `Writer.transaction`."""
+        return self.pool.transaction(
+            lock_of(f"{self.schema} read model"), f"{_LONGEST_PAUSE}; {_UNSYNCED}; {_BY_INDEX}"
+        )
+
+    def close(self) -> None:
+        """Close all connections; twice is once."""
+        self.pool.close()
+
+    def _require_version(self, connection: Connection) -> None:
+        if self._is_known:
+            return
+        row = connection.row("SELECT version FROM read_model_version")
+        if row is None or row["version"] != SCHEMA_VERSION:
+            raise IndexMissingError(str(self))
+        self._is_known = True
+
+    async def _make(self) -> None:
+        """Make the tables; processes that start at the same moment do so one after the other."""
+        async with self.pool.acquired() as raw, raw.transaction():
+            await raw.execute(lock_of(f"{self.schema} schema"))
+            if not await raw.fetchval("SELECT to_regnamespace($1) IS NOT NULL", self.schema):
+                await raw.execute(f'CREATE SCHEMA "{self.schema}"')
+            await raw.execute("CREATE TABLE IF NOT EXISTS read_model_version (version BIGINT NOT NULL)")
+            version = await raw.fetchval("SELECT version FROM read_model_version")
+            if version is not None and version > SCHEMA_VERSION:
+                raise ConfigurationError(f"{self} was made by a newer honeyhive (version {version}); upgrade this one.")
+            if version != SCHEMA_VERSION:
+                await _make_anew(raw)
+
+
+class _Writer(Writer):
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        return self._database.writing()
+
+    def reset(self) -> None:
+        with self.transaction() as connection:
+            connection.execute(f"TRUNCATE {', '.join(_TABLE.findall(schema_text()))}")
+
+    def give_back(self) -> None:
+        """Do nothing: PostgreSQL uses the room of removed rows again by itself."""
+
+    def close(self) -> None:
+        """Do nothing: the connections are the database's."""
+
+
+async def _make_anew(raw: Any) -> None:
+    schema = schema_text()
+    await raw.execute(f"DROP TABLE IF EXISTS {', '.join(_TABLE.findall(schema))}")
+    for pattern, words in _WORDS:
+        schema = pattern.sub(words, schema)
+    await raw.execute(schema)
+    await raw.execute(files(__package__).joinpath("postgres.sql").read_text("utf-8"))
+    await raw.execute("DELETE FROM read_model_version")
+    await raw.execute("INSERT INTO read_model_version VALUES ($1)", SCHEMA_VERSION)
