@@ -25,6 +25,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from honeyhive.models.wire import ServerFile, server_file_path
 from honeyhive.utils import SystemClock
+from services import RunProcess, Start
 
 T = TypeVar("T")
 CLOCK = SystemClock()
@@ -258,3 +259,20 @@ def collector() -> Iterator[Collector]:
 def answering() -> Callable[..., Behaviour]:
     """Make a behaviour that answers in one way."""
     return lambda status, body=b"", **headers: lambda exchange: exchange.answer(status, body, **headers)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start processes of services that lie in ``tmp_path``; whatever still runs is killed."""
+    started: list[RunProcess] = []
+
+    def run(*arguments: str, **environ: str) -> RunProcess:
+        started.append(RunProcess(tmp_path, f"process-{len(started)}", arguments, environ))
+        return started[-1]
+
+    yield run
+    for each in started:
+        if each.process.poll() is None:
+            each.stop(signal.SIGKILL)
+        assert each.process.stdin is not None
+        each.process.stdin.close()

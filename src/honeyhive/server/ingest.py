@@ -16,7 +16,7 @@ What programs have lost comes to ``POST /v1/client-reports``: ``{"report_id", "p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,9 +34,9 @@ from honeyhive.server.events import Intake, Submission
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.logs import accepted_logs, logs_from_protobuf
 from honeyhive.server.reports import CLIENT_REPORTS
-from honeyhive.server.storage import Progress, Storage
+from honeyhive.server.storage import Storage
 
-__all__ = ["Ingest", "retry_headers", "until_readable"]
+__all__ = ["Ingest", "readable", "retry_headers"]
 
 _READERS: Final = {otlp.PROTOBUF: otlp.from_protobuf, otlp.JSON: otlp.from_json}
 
@@ -135,7 +135,7 @@ class Ingest:
             raise Refusal(429, "The backend is behind; come back in a moment.", retry_after_s=1)
         response, position = await to_thread.run_sync(self._append, draft)
         if request.query_params.get("wait") == "1" and position is not None:
-            await until_readable(self._progress, position, self._limits)
+            await readable(self._progress.reached(position), self._limits)
         return response
 
     def _append(self, draft: Callable[[], Draft]) -> tuple[Response, Position | None]:
@@ -146,15 +146,15 @@ class Ingest:
         return checked.reply(), position
 
 
-async def until_readable(progress: Progress, position: Position | None, limits: Limits) -> None:
-    """Wait until everything up to *position* can be read.
+async def readable(progress: Awaitable[None], limits: Limits) -> None:
+    """Wait for *progress*.
 
     Raises:
         Refusal: 503 when that takes too long; what was sent is stored all the same.
     """
     try:
         async with asyncio.timeout(limits.wait_s):
-            await progress.reached(position)
+            await progress
     except (TimeoutError, ProjectionStoppedError):
         raise Refusal(503, "Stored, but not readable yet.", retry_after_s=1) from None
 

@@ -31,7 +31,7 @@ from honeyhive.runtime.declaring import get, post
 from honeyhive.server import jsontext
 from honeyhive.server.body import read_body
 from honeyhive.server.filters import event_filters
-from honeyhive.server.ingest import until_readable
+from honeyhive.server.ingest import readable
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.queries import MAX_LIMIT, Cursor, Listing, Queries, nested_session
 from honeyhive.server.reports import CLIENT_REPORTS
@@ -53,7 +53,6 @@ class Asking:
 
     def __init__(self, storage: Storage, limits: Limits) -> None:
         self.queries = storage.queries
-        self._log = storage.log
         self._progress = storage.progress
         self._limits = limits
 
@@ -64,7 +63,7 @@ class Asking:
             Refusal: 503 when the query takes too long or there is no index yet.
         """
         if request.query_params.get("wait") == "1":
-            await until_readable(self._progress, self._log.last, self._limits)
+            await readable(self._progress.caught_up(), self._limits)
         return await to_thread.run_sync(_answered, query, self.queries)
 
 

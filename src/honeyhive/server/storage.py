@@ -59,12 +59,16 @@ class Progress(Protocol):
         """Records that are accepted and not readable yet; may be some tenths of a second old."""
         ...
 
-    async def reached(self, position: Position | None) -> None:
+    async def reached(self, position: Position) -> None:
         """Return when everything up to *position* can be read.
 
         Raises:
             ProjectionStoppedError: Nobody works at that any more.
         """
+        ...
+
+    async def caught_up(self) -> None:
+        """Return when everything can be read that is accepted by now, by whichever process; raises as `reached` does."""
         ...
 
 
@@ -124,7 +128,7 @@ class FileStorage(Storage):
         self.projector = make_projector(
             self._journal, index, on_failure=on_failure, on_readable=on_readable, rebuild=rebuild
         )
-        self.progress = _OfProjector(self.projector)
+        self.progress = _OfProjector(self.projector, self.log)
         self.forgetter = JournalForgetter(
             self._journal, self.log.append, SQLiteDatabase(index), settle=self._until_readable
         )
@@ -141,17 +145,21 @@ class FileStorage(Storage):
 
 
 class _OfProjector(Progress):
-    """The progress of a projector in this process."""
+    """The progress of the one projector, in the one process."""
 
-    def __init__(self, projector: IngestProjector) -> None:
+    def __init__(self, projector: IngestProjector, log: Log) -> None:
         self._projector = projector
+        self._log = log
 
     @property
     def backlog(self) -> int:
         return self._projector.backlog
 
-    async def reached(self, position: Position | None) -> None:
+    async def reached(self, position: Position) -> None:
         await asyncio.wrap_future(self._projector.reached(position))
+
+    async def caught_up(self) -> None:
+        await asyncio.wrap_future(self._projector.reached(self._log.last))
 
 
 def _opened(data: Path, segment_bytes: int) -> Journal:
