@@ -18,7 +18,7 @@ from honeyhive.events.catalogue import Catalogue, declared_types, python_name
 from honeyhive.events.lineage import CARRIED, NO_TRACE
 from honeyhive.events.messages import Message, UnknownMessage, content_names, restore
 from honeyhive.exceptions import MessageFormatError
-from honeyhive.utils.frozen import FrozenDict
+from honeyhive.utils.frozen import FrozenDict, immutable
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -63,7 +63,9 @@ class MessageCodec:
         content = None if isinstance(message, UnknownMessage) else _Content.of(type(message))
         head = self._head(message)
         if trace_context is not None:
-            head = {**{name: value for name, value in head.items() if name not in CARRIED}, **trace_context}
+            for name in message.trace_context:
+                del head[name]
+            head.update(trace_context)
         if attributes is not None:
             head.update(attributes)
         if content is None:
@@ -108,7 +110,7 @@ class MessageCodec:
         envelope = _envelope(record)
         if found is None:
             return _unknown(_text(record, "type"), envelope, record)
-        return restore(found, {**envelope, **_Content.of(found).load(record.get("data") or {})})
+        return restore(found, envelope, _Content.of(found).load(record.get("data") or {}))
 
     def class_of(self, record: Mapping[str, Any]) -> type[Message] | None:
         """Return the class that *record* becomes, or ``None`` where there is none for it.
@@ -287,6 +289,7 @@ def _plain(value: object) -> object:
 
 
 def _envelope(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the envelope that *record* has, in values that cannot change."""
     identity = _text(record, "id")
     return {
         "id": identity,
@@ -296,11 +299,16 @@ def _envelope(record: Mapping[str, Any]) -> dict[str, Any]:
         "correlation_id": record.get("correlationid") or identity,
         "causation_id": record.get("causationid"),
         "trace_context": FrozenDict(traced) if (traced := _chosen(record, CARRIED)) else NO_TRACE,
-        "extensions": FrozenDict(_chosen(record, others)) if (others := record.keys() - _KNOWN) else _NOTHING,
+        "extensions": _extensions(record, others) if (others := record.keys() - _KNOWN) else _NOTHING,
     }
 
 
 _KNOWN = _OWN | _ATTRIBUTES | {"datacontenttype", "dataschema"}
+
+
+def _extensions(record: Mapping[str, Any], names: Iterable[str]) -> FrozenDict[str, Any]:
+    found: FrozenDict[str, Any] = immutable(_chosen(record, names), "extensions")
+    return found
 
 
 def _chosen(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -327,7 +335,7 @@ def _unknown(name: str, envelope: dict[str, Any], record: Mapping[str, Any]) -> 
         for name in ("datacontenttype", "dataschema", "partitionkey", "pythontype")
         if record.get(name)
     }
-    return restore(UnknownMessage, {**envelope, "type": name, "data": data, "attributes": kept})
+    return restore(UnknownMessage, envelope, {"type": name, "data": data, "attributes": kept})
 
 
 def _foreign_data(data: object) -> dict[str, Any]:

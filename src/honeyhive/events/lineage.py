@@ -14,10 +14,12 @@ from opentelemetry import baggage as otel_baggage
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
 
+from honeyhive.tracer import context as hh_context
 from honeyhive.utils.frozen import FrozenDict
 
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context
+    from opentelemetry.trace import Span
 
     from honeyhive.events.messages import Message
 
@@ -86,18 +88,26 @@ def trace_of(context: Context | None = None) -> FrozenDict[str, str]:
 
     Of the baggage only what means the same in every process goes along, such as the session.
     """
-    context = otel_context.get_current() if context is None else context
+    context = hh_context.current() if context is None else context
     if not context:
         return NO_TRACE
-    span = otel_trace.get_current_span(context).get_span_context()
-    headers: dict[str, str] = {}
-    if span.is_valid:
-        headers["traceparent"] = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
-        if span.trace_state:
-            headers["tracestate"] = span.trace_state.to_header()
-    if entries := otel_baggage.get_all(context):
+    headers = _trace(otel_trace.get_current_span(context))
+    if hh_context.BAGGAGE_KEY in context and (entries := otel_baggage.get_all(context)):
         headers |= _baggage(entries)
     return FrozenDict(headers) if headers else NO_TRACE
+
+
+def _trace(span: Span) -> dict[str, str]:
+    usual = getattr(span, "traceparent", None)  # spans of our tracer know it
+    if usual is not None:
+        return {"traceparent": usual}
+    found = span.get_span_context()
+    if not found.is_valid:
+        return {}
+    headers = {"traceparent": f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"}
+    if found.trace_state:
+        headers["tracestate"] = found.trace_state.to_header()
+    return headers
 
 
 def _baggage(entries: Mapping[str, object]) -> dict[str, str]:

@@ -96,6 +96,7 @@ class Message:
     _origin: ClassVar[str]
     _aliases: ClassVar[tuple[str, ...]] = ()
     _content_names: ClassVar[tuple[str, ...]] = ()
+    _slotted: ClassVar[bool] = False
 
     id: str = field(default_factory=_ids.uuid)
     time: datetime = field(default_factory=_now, compare=False, repr=False)
@@ -187,21 +188,39 @@ def content_names(message_type: type[Message]) -> tuple[str, ...]:
     return names
 
 
-def restore(message_type: type[M], values: Mapping[str, Any]) -> M:
-    """Make a message from the *values* of its fields as it was once made: neither filled in nor validated again.
+def restore(message_type: type[M], envelope: Mapping[str, Any], content: Mapping[str, Any]) -> M:
+    """Make a message as it was once made: neither filled in nor validated again.
 
     What the class demands today need not hold for what was told long ago. A field without a value gets its default.
+
+    Args:
+        message_type: The class.
+        envelope: All of the envelope, in values that cannot change.
+        content: The values of the fields.
 
     Raises:
         MessageFormatError: A field without a default has no value.
         TypeError: A value can change.
     """
     complete(message_type)
+    values = dict(envelope)
+    for name in content_names(message_type):
+        value = content[name] if name in content else _default(message_type, name)
+        values[name] = value if is_atom(value) else immutable(value, f"{message_type.__name__}.{name}")
     message = object.__new__(message_type)
-    for name in (*ENVELOPE, *content_names(message_type)):
-        value = values[name] if name in values else _default(message_type, name)
-        _set(message, name, value if is_atom(value) else immutable(value, f"{message_type.__name__}.{name}"))
+    if _has_slots(message_type):
+        for name, value in values.items():
+            _set(message, name, value)
+    else:
+        message.__dict__.update(values)
     return message
+
+
+def _has_slots(message_type: type[Message]) -> bool:
+    known: bool | None = message_type.__dict__.get("_slotted")
+    if known is None:
+        known = message_type._slotted = any("__slots__" in vars(each) for each in message_type.__mro__)
+    return known
 
 
 def _default(message_type: type[Message], name: str) -> object:

@@ -12,14 +12,15 @@ import sys
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
 from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 from opentelemetry.trace import ProxyTracerProvider, SpanKind, Status, StatusCode
 
 from honeyhive.events.lineage import trace_of
+from honeyhive.tracer import context as hh_context
 
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context
@@ -37,12 +38,12 @@ _tracers: weakref.WeakKeyDictionary[TracerProvider, Tracer] = weakref.WeakKeyDic
 
 def records_spans() -> bool:
     """Tell whether there is a tracer here at all."""
-    return _provider() is not None
+    return _provider(_owner()) is not None
 
 
 def continued(trace_context: Mapping[str, str]) -> AbstractContextManager[None]:
     """Continue the trace of *trace_context*, W3C headers, in a block."""
-    return _attached(extracted(trace_context) if trace_context else None)
+    return _Attached(extracted(trace_context)) if trace_context else _NOTHING
 
 
 def extracted(trace_context: Mapping[str, str]) -> Context:
@@ -75,14 +76,16 @@ class MessageTracing:
 
     def publishing(self, message: Message) -> AbstractContextManager[Mapping[str, str]]:
         """Put a span around the publishing of *message*; yields the trace that is to travel with it."""
-        tracer = _tracer()
+        owner = _owner()
+        tracer = _tracer(owner)
         if tracer is None:
             return nullcontext(message.trace_context or trace_of())
-        return self._publishing(tracer, message)
+        span = _span(tracer, "publish", SpanKind.PRODUCER, self._sending, message)
+        return _Publishing(span, _parent(message), owner)
 
     def processing(self, message: Message, handler: str) -> AbstractContextManager[Span]:
         """Put a span around one handler of *message*, in the current trace."""
-        tracer = _tracer()
+        tracer = _tracer(_owner())
         if tracer is None:
             return _UNRECORDED
         attributes = {**self._processing, "honeyhive.handler": handler}
@@ -90,7 +93,7 @@ class MessageTracing:
 
     def rejected(self, message: Message, reason: str) -> None:
         """Leave a failed span of *message*, in the trace it came with: no handler will be called for it."""
-        tracer = _tracer()
+        tracer = _tracer(_owner())
         if tracer is None:
             return
         with (
@@ -99,10 +102,45 @@ class MessageTracing:
         ):
             span.set_status(Status(StatusCode.ERROR, reason))
 
-    @contextmanager
-    def _publishing(self, tracer: Tracer, message: Message) -> Iterator[Mapping[str, str]]:
-        with _attached(_parent(message)), _span(tracer, "publish", SpanKind.PRODUCER, self._sending, message):
-            yield _travelling()
+
+class _Attached(AbstractContextManager[None]):
+    """Makes *context* the current one in a block: a class and no generator, since every message pays for it."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token = hh_context.attach(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        hh_context.detach(self._token)
+
+
+class _Publishing(AbstractContextManager[Mapping[str, str]]):
+    """Opens *span* below *parent*, or where that is ``None`` in the current trace, and yields what travels.
+
+    That is the headers of the trace, and the session of *owner*, where the span belongs to a tracer of ours.
+    """
+
+    __slots__ = ("_outside", "_owner", "_span")
+
+    def __init__(self, span: AbstractContextManager[Span], parent: Context | None, owner: Any) -> None:
+        self._span = span
+        self._outside = _NOTHING if parent is None else _Attached(parent)
+        self._owner = owner
+
+    def __enter__(self) -> Mapping[str, str]:
+        self._outside.__enter__()
+        self._span.__enter__()
+        return trace_of() if self._owner is None else self._owner.inject_context({})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._span.__exit__(kind, error, traceback)
+        self._outside.__exit__(kind, error, traceback)
 
 
 _UNRECORDED = nullcontext(otel_trace.INVALID_SPAN)
@@ -128,7 +166,7 @@ def _span(
 @contextmanager
 def spanned(title: str, attributes: Mapping[str, str]) -> Iterator[None]:
     """Put a span around a block, where there is a tracer; an error that leaves the block is on it."""
-    tracer = _tracer()
+    tracer = _tracer(_owner())
     if tracer is None:
         yield
         return
@@ -142,11 +180,16 @@ def mark_failed(span: Span, error: BaseException) -> None:
     span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
 
 
-def _provider() -> TracerProvider | None:
-    """Return the provider of the tracer that is meant here, or ``None``."""
+def _owner() -> Any:
+    """Return the tracer of ours that is meant here, or ``None``."""
     registry = sys.modules.get("honeyhive.tracer.registry")
-    if registry is not None and (tracer := registry.discover_tracer()) is not None:
-        found: TracerProvider = tracer.provider
+    return None if registry is None else registry.discover_tracer()
+
+
+def _provider(owner: Any) -> TracerProvider | None:
+    """Return the provider of *owner*, where there is one, or of the process."""
+    if owner is not None:
+        found: TracerProvider = owner.provider
         return found
     if _no_provider_is_set():
         return None
@@ -167,8 +210,8 @@ def _environment_names_provider() -> bool:
     return OTEL_PYTHON_TRACER_PROVIDER in os.environ
 
 
-def _tracer() -> Tracer | None:
-    provider = _provider()
+def _tracer(owner: Any) -> Tracer | None:
+    provider = _provider(owner)
     if provider is None:
         return None
     tracer = _tracers.get(provider)
@@ -184,24 +227,4 @@ def _parent(message: Message) -> Context | None:
     return extracted(message.trace_context)
 
 
-def _attached(context: Context | None) -> AbstractContextManager[None]:
-    return _NOTHING if context is None else _attaching(context)
-
-
-_NOTHING = nullcontext()
-
-
-@contextmanager
-def _attaching(context: Context) -> Iterator[None]:
-    token = otel_context.attach(context)
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
-
-
-def _travelling() -> Mapping[str, str]:
-    """Return the headers of the current trace; the tracer's own session is among them."""
-    registry = sys.modules.get("honeyhive.tracer.registry")
-    tracer = registry.discover_tracer() if registry is not None else None
-    return trace_of() if tracer is None else tracer.inject_context({})
+_NOTHING: AbstractContextManager[None] = nullcontext()

@@ -128,13 +128,18 @@ class MessageExecution(Execution):
     def attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes."""
         return {
-            **super(MessageExecution, self).attributes(),
+            **self.delivery_attributes(),
             "messaging.operation.type": "process",
             "messaging.message.id": self.message_id,
             "cloudevents.event_type": self.message_type,
-            "honeyhive.execution.attempt": self.attempt,
-            "honeyhive.execution.queue_delay_s": self.queued_s,
         }
+
+    def delivery_attributes(self) -> dict[str, str | int | float]:
+        """Return what a bus does not know that has put a span around the handler."""
+        found = super(MessageExecution, self).attributes()
+        found["honeyhive.execution.attempt"] = self.attempt
+        found["honeyhive.execution.queue_delay_s"] = self.queued_s
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound=State)
+T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -58,7 +59,7 @@ def hook(state: type[S], provided_by: str) -> Callable[[], S]:
     """
 
     def use() -> S:
-        return _found(state, provided_by)
+        return _provided(state, provided_by)
 
     use.__name__ = use.__qualname__ = f"use_{state.__name__}"
     return use
@@ -70,11 +71,7 @@ def use_execution() -> Execution:
     Raises:
         MissingInterceptorError: This is no execution.
     """
-    scope = innermost()
-    execution = None if scope is None else scope.states.find(Execution)
-    if execution is None:
-        raise _missing("an execution", "intercepted(execution, ...), or run it by a service")
-    return execution
+    return _provided(Execution, "intercepted(execution, ...), or run it by a service")
 
 
 def use_config(model: type[M]) -> M:
@@ -83,7 +80,7 @@ def use_config(model: type[M]) -> M:
     Raises:
         MissingInterceptorError: The service has none, or another one.
     """
-    found = _found(Configured, f"config={model.__name__} to the service, or Configuration({model.__name__})").config
+    found = _provided(Configured, f"config={model.__name__} to the service, or Configuration({model.__name__})").config
     if not isinstance(found, model):
         raise MissingInterceptorError(f"the configuration here is a {type(found).__name__}, not a {model.__name__}")
     return found
@@ -100,7 +97,7 @@ def use_session(name: str = "default") -> AsyncSession:
     from honeyhive.runtime.sql import Sessions
 
     wanted = "SqlSession(url)" if name == "default" else f"SqlSession(url, name={name!r})"
-    sessions = _found(Sessions, wanted).by_name
+    sessions = _provided(Sessions, wanted).by_name
     if name not in sessions:
         raise MissingInterceptorError(f"no session {name!r} here; add {wanted} to the service's interceptors")
     session: AsyncSession = sessions[name]
@@ -113,9 +110,9 @@ def use_publisher() -> Publisher:
     Raises:
         MissingInterceptorError: No `Publishing`.
     """
-    from honeyhive.runtime.publishing import Publications
+    from honeyhive.runtime.publishing import Publisher
 
-    return _found(Publications, "Publishing(bus)").publisher
+    return _provided(Publisher, "Publishing(bus)")
 
 
 def use_ws_manager() -> SocketManager:
@@ -126,7 +123,7 @@ def use_ws_manager() -> SocketManager:
     """
     from honeyhive.runtime.sockets import SocketsState
 
-    return _found(SocketsState, "Sockets").manager
+    return _provided(SocketsState, "Sockets").manager
 
 
 def found_or_none(state: type[S]) -> S | None:
@@ -134,14 +131,12 @@ def found_or_none(state: type[S]) -> S | None:
     return ctx.state(state, None)
 
 
-def _found(state: type[S], provided_by: str) -> S:
-    found = ctx.state(state, None)
+def _provided(kind: type[T], provided_by: str) -> T:
+    """Return what the scopes here have under *kind*."""
+    scope = innermost()
+    found = None if scope is None else scope.states.find(kind)
     if found is None:
-        raise _missing(state.__name__, provided_by)
+        raise MissingInterceptorError(
+            f"nothing here provides {kind.__name__}; add {provided_by}, and call the hook within an execution"
+        )
     return found
-
-
-def _missing(what: str, provided_by: str) -> MissingInterceptorError:
-    return MissingInterceptorError(
-        f"nothing here provides {what}; add {provided_by}, and call the hook within an execution"
-    )

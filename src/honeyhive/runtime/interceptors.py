@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from honeyhive.exceptions import DeclarationError
 from honeyhive.models.state import State
@@ -37,8 +37,12 @@ __all__ = [
     "in_order",
     "intercepted",
     "openers",
+    "provide",
     "way_through",
 ]
+
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -77,19 +81,15 @@ Way: TypeAlias = Callable[[Execution, Call], Awaitable[Any]]
 """Returns what a call returns inside some interceptors."""
 
 
-class Given(AbstractAsyncContextManager[object]):
-    """Provides *state* and does nothing else: there is no need to enter or to leave it.
-
-    Args:
-        state: As an interceptor yields it.
-    """
+class Given(AbstractAsyncContextManager[State | None]):
+    """Provides *state*, or nothing, and does nothing else: there is no need to enter or to leave it."""
 
     __slots__ = ("state",)
 
-    def __init__(self, state: object) -> None:
+    def __init__(self, state: State | None) -> None:
         self.state = state
 
-    async def __aenter__(self) -> object:
+    async def __aenter__(self) -> State | None:
         return self.state
 
     async def __aexit__(self, *_: object) -> None:
@@ -135,7 +135,7 @@ def _inside(opener: Opener, inner: Way) -> Way:
         block = opener(execution)
         if type(block) is Given:
             if block.state is not None:
-                _provide(block.state, opener)
+                provide(type(block.state), block.state)
             return await inner(execution, call)
         async with block as provided:
             if provided is not None:
@@ -190,12 +190,18 @@ def in_order(interceptors: Sequence[AnyInterceptor]) -> tuple[tuple[EdgeIntercep
     return edge, inner
 
 
+def provide(kind: type[T], value: T) -> None:
+    """Let all that is inside find *value* under *kind*."""
+    require_scope("an interceptor").states.own[kind] = value
+
+
 def _provide(provided: object, opener: Opener) -> None:
     """Add what *opener* has yielded to the current scope, where the next ones find it."""
     states = provided if isinstance(provided, (tuple, list)) else (provided,)
+    own = require_scope("an interceptor").states.own
     for state in states:
         if not isinstance(state, State):
             raise TypeError(
                 f"{opener.__qualname__} yielded {provided!r}; an interceptor yields a State, several, or None"
             )
-    require_scope("an interceptor").states.add(states)
+        own[type(state)] = state

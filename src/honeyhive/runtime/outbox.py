@@ -34,9 +34,9 @@ from honeyhive.events.sql.tables import Tables
 from honeyhive.exceptions import DoneBeforeError
 from honeyhive.runtime.execution import Execution
 from honeyhive.runtime.hooks import use_session
-from honeyhive.runtime.interceptors import NOTHING
+from honeyhive.runtime.interceptors import NOTHING, provide
 from honeyhive.runtime.ledgers.interface import Claim, TickLedger
-from honeyhive.runtime.publishing import Publications, Publisher
+from honeyhive.runtime.publishing import Publisher
 from honeyhive.utils.guard import guard
 
 __all__ = ["Once", "OutboxPublishing"]
@@ -97,7 +97,7 @@ class OutboxPublishing:
             tasks.cancel_scope.cancel()
             await tasks.__aexit__(None, None, None)
 
-    def intercept(self, _: Execution) -> AbstractAsyncContextManager[Publications]:
+    def intercept(self, _: Execution) -> AbstractAsyncContextManager[None]:
         """Collect what is published, and write it into the transaction after the handler."""
         return _Committing(self)
 
@@ -160,7 +160,7 @@ async def _whole(step: Awaitable[T]) -> T:
     return ends[0]
 
 
-class _Committing(AbstractAsyncContextManager[Publications]):
+class _Committing(AbstractAsyncContextManager[None]):
     """The publisher of one execution."""
 
     __slots__ = ("_publisher", "_publishing")
@@ -169,8 +169,8 @@ class _Committing(AbstractAsyncContextManager[Publications]):
         self._publishing = publishing
         self._publisher = Publisher()
 
-    async def __aenter__(self) -> Publications:
-        return Publications(publisher=self._publisher)
+    async def __aenter__(self) -> None:
+        provide(Publisher, self._publisher)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:

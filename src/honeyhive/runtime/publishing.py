@@ -10,15 +10,15 @@ import anyio
 from anyio.abc import TaskGroup
 
 from honeyhive.events import AsyncMessageBus, Message, MessageBus
-from honeyhive.models.state import State
 from honeyhive.runtime.execution import Execution
+from honeyhive.runtime.interceptors import provide
 from honeyhive.utils.guard import guard
 
-__all__ = ["Outlet", "Publications", "Publisher", "Publishing"]
+__all__ = ["Outlet", "Publisher", "Publishing"]
 
 
 class Publisher:
-    """Takes the messages of one execution.
+    """Takes the messages of one execution, in whose scope it is found under this class.
 
     Attributes:
         waiting: What was published so far, in order.
@@ -36,12 +36,6 @@ class Publisher:
         if not isinstance(message, Message):
             raise TypeError(f"publish() takes a Message, not {type(message).__name__}")
         self.waiting.append(message)
-
-
-class Publications(State):
-    """What `Publishing` puts into the scope."""
-
-    publisher: Publisher
 
 
 class Outlet:
@@ -111,12 +105,12 @@ class Publishing:
     async def __aexit__(self, *error: object) -> None:
         await self._outlet.__aexit__(*error)
 
-    def intercept(self, _: Execution) -> AbstractAsyncContextManager[Publications]:
+    def intercept(self, _: Execution) -> AbstractAsyncContextManager[None]:
         """Collect what is published, and publish it after the handler."""
         return _Collecting(self._outlet)
 
 
-class _Collecting(AbstractAsyncContextManager[Publications]):
+class _Collecting(AbstractAsyncContextManager[None]):
     """The publisher of one execution: a class and no generator, since every request pays for it."""
 
     __slots__ = ("_outlet", "_publisher")
@@ -125,8 +119,8 @@ class _Collecting(AbstractAsyncContextManager[Publications]):
         self._outlet = outlet
         self._publisher = Publisher()
 
-    async def __aenter__(self) -> Publications:
-        return Publications(publisher=self._publisher)
+    async def __aenter__(self) -> None:
+        provide(Publisher, self._publisher)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from opentelemetry.trace import SpanKind, get_current_span
 
-from honeyhive.runtime.execution import Execution, ExecutionKind
+from honeyhive.runtime.execution import Execution, ExecutionKind, MessageExecution
 from honeyhive.runtime.headers import Headers
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.propagation import joined_context
@@ -63,11 +63,12 @@ class _Traced(AbstractAsyncContextManager[None]):
 
     async def __aenter__(self) -> None:
         execution = self._execution
-        attributes = execution.attributes()
-        attributes["honeyhive_event_type"] = "chain"
-        if execution.kind == "message" and (span := get_current_span()).is_recording():
-            span.set_attributes(attributes)
+        if isinstance(execution, MessageExecution) and (span := get_current_span()).is_recording():
+            # The bus's span is told what it does not say already.
+            is_of_bus = getattr(span, "name", "") == execution.name
+            span.set_attributes(_typed(execution.delivery_attributes() if is_of_bus else execution.attributes()))
             return
+        attributes = _typed(execution.attributes())
         tracer = discover_tracer(self._tracer)
         if tracer is None:
             return
@@ -83,6 +84,11 @@ class _Traced(AbstractAsyncContextManager[None]):
             self._span.__exit__(kind, error, traceback)
         if self._joined is not None:
             hh_context.detach(self._joined)
+
+
+def _typed(attributes: dict[str, str | int | float]) -> dict[str, str | int | float]:
+    attributes["honeyhive_event_type"] = "chain"
+    return attributes
 
 
 def _travels_with(carrier: Mapping[str, str]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
@@ -114,8 +114,7 @@ class Worker:
         return run_scheduled
 
     def _since(self, moment: datetime) -> float:
-        now = datetime.fromtimestamp(self._clock.time_ns() / 1e9, UTC)
-        return max(0.0, (now - moment).total_seconds())
+        return max(0.0, self._clock.time_ns() / 1e9 - moment.timestamp())
 
 
 async def worker_of(process: Process) -> Worker:

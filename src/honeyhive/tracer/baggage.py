@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BaggagePropagator", "w3c_headers"]
 
 _HEADER = "baggage"
+_TEXTS = frozenset({str})
 _w3c = W3CBaggagePropagator()
 
 
@@ -35,7 +36,7 @@ class BaggagePropagator(W3CBaggagePropagator):
         self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
     ) -> None:
         entries = tuple(get_all(context).items())
-        if not all(type(value) is str for _, value in entries):
+        if not _TEXTS.issuperset([type(value) for _, value in entries]):
             super().inject(carrier, context, setter)
         elif header := _header_of(entries):
             setter.set(carrier, _HEADER, header)

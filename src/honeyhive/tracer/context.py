@@ -46,6 +46,7 @@ __all__ = [
     "detach",
     "owner_in",
     "reset",
+    "session_entries",
     "session_of",
     "span_for",
     "with_baggage",
@@ -71,6 +72,9 @@ def _find_variable() -> Any:
     except (ImportError, AttributeError):
         return None
 
+
+# A context refuses to be changed by its own methods; this belongs to the dictionary that it is.
+_put: Final = dict.__setitem__
 
 current_variable: Final = _find_variable()
 FAST: Final = current_variable is not None
@@ -150,7 +154,9 @@ def span_for(context: Mapping[str, Any], identity: Identity | None) -> object:
 
 def with_value(context: Context, key: str, value: object) -> Context:
     """Return *context* with one value more."""
-    return otel_context.set_value(key, value, context)
+    inner = Context(context)
+    _put(inner, key, value)
+    return inner
 
 
 def with_baggage(context: Context, entries: Mapping[str, str]) -> Context:
@@ -169,11 +175,15 @@ def with_tracer(context: Context, identity: Identity) -> Context:
 def with_session(context: Context, identity: Identity, session_id: str) -> Context:
     """Return *context* in which spans of *identity* belong to *session_id*, here and downstream."""
     sessions = {**sessions_in(context), identity.key: session_id}
-    context = with_value(context, SESSIONS_KEY, sessions)
+    return with_baggage(with_value(context, SESSIONS_KEY, sessions), session_entries(identity, session_id))
+
+
+def session_entries(identity: Identity, session_id: str) -> dict[str, str]:
+    """Return what the baggage says of a session of *identity*."""
     entries = {"session_id": session_id}
     if identity.project:
         entries["project"] = identity.project
-    return with_baggage(context, entries)
+    return entries
 
 
 def sessions_in(context: Mapping[str, object]) -> Mapping[str, str]:

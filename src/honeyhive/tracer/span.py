@@ -55,6 +55,7 @@ else:
 __all__ = ["INPUTS", "RESULT", "Span"]
 
 _logger = logging.getLogger("honeyhive")
+_TEXTS: Final = frozenset({str})
 _SCALARS: Final = frozenset({str, int, float, bool})
 BARE_WEIGHT: Final = 600
 _VALUE_WEIGHT: Final = 64
@@ -187,6 +188,13 @@ class Span(Enterable, SdkSpan):
     def get_span_context(self) -> SpanContext:
         return self._context
 
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C header of that name, straight from the ids; ``None`` where a ``tracestate`` belongs beside it."""
+        if self._details.trace_state:
+            return None
+        return f"00-{self._tid:032x}-{self._sid:016x}-{self._flags:02x}"
+
     # Readers of our own, so that it does not matter what the SDK calls its slots.
     context: SpanContext = _reads("_context")
     parent: SpanContext | None = _reads("_parent")
@@ -315,6 +323,19 @@ class Span(Enterable, SdkSpan):
             self._attributes[key] = value
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
+        found = self._dyn
+        if (
+            found is not None
+            and self._end_time is None
+            and self._details.attributes is None
+            and len(found) + len(attributes) <= self._st.fast_count
+            and "" not in attributes
+            and found.keys().isdisjoint(attributes)
+            and _TEXTS.issuperset(map(type, attributes))
+            and _SCALARS.issuperset(map(type, attributes.values()))
+        ):
+            found.update(attributes)
+            return
         for key, value in attributes.items():
             self.set_attribute(key, value)
 

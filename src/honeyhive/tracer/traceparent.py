@@ -1,4 +1,4 @@
-"""The trace in W3C headers, read in few steps where nothing unusual stands in them."""
+"""The trace in W3C headers, written and read in few steps where nothing unusual stands in them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import default_getter
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry.propagators.textmap import default_getter, default_setter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from honeyhive.tracer.context import SPAN_KEY, with_value
 from honeyhive.tracer.details import NO_STATE
 
 if TYPE_CHECKING:
-    from opentelemetry.propagators.textmap import CarrierT, Getter
+    from opentelemetry.propagators.textmap import CarrierT, Getter, Setter
 
 __all__ = ["TraceParentPropagator"]
 
@@ -24,7 +24,16 @@ _flags: Final = tuple(map(TraceFlags, range(256)))
 
 
 class TraceParentPropagator(TraceContextTextMapPropagator):
-    """Does what its base class does, and reads by itself what is usual: one plain header, no ``tracestate``."""
+    """Does what its base class does, and by itself what is usual: one plain header, no ``tracestate``."""
+
+    def inject(
+        self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
+    ) -> None:
+        header = getattr(get_current_span(context), "traceparent", None)  # our spans know it
+        if header is None:
+            super().inject(carrier, context, setter)
+        else:
+            setter.set(carrier, _HEADER, header)
 
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter

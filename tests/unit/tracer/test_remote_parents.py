@@ -55,6 +55,22 @@ def test_headers_mean_what_opentelemetry_says(carrier: dict[str, Any]) -> None:
         assert theirs.get_span_context().is_remote == ours.get_span_context().is_remote
 
 
+@pytest.mark.parametrize("state", [TraceState(), TraceState([("vendor", "1")])])
+@pytest.mark.parametrize("flags", [0, 1, 3])
+def test_what_travels_is_what_opentelemetry_sends(flags: int, state: TraceState) -> None:
+    remote = NonRecordingSpan(SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(flags), trace_state=state))
+    below = otel_trace.set_span_in_context(remote, Context())
+    span = TracerProvider(ParentBased(ALWAYS_ON)).get_tracer("test").start_span("work", below)
+
+    for context in (Context(), below, otel_trace.set_span_in_context(span, Context())):
+        theirs: dict[str, str] = {}
+        ours: dict[str, str] = {}
+        TraceContextTextMapPropagator().inject(theirs, context)
+        TraceParentPropagator().inject(ours, context)
+
+        assert theirs == ours
+
+
 @pytest.mark.parametrize(
     "sampler",
     [

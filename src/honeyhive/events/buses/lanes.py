@@ -25,7 +25,7 @@ class Lanes:
         self._room = asyncio.Semaphore(capacity)
         self._waiting: dict[str, deque[Job]] = {}
         self._is_cancelled = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def put(self, lane: str, job: Job) -> None:
         """Have *job* run in *lane*; return when there is room for it."""
@@ -37,17 +37,16 @@ class Lanes:
             waiting.append(job)
             return
         self._waiting[lane] = deque([job])
-        task = asyncio.create_task(self._run(lane))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[lane] = asyncio.create_task(self._run(lane))
 
     async def cancel(self) -> None:
         """Cancel what runs, forget what waits and what still comes, and return when all has ended."""
         self._is_cancelled = True
-        for task in self._tasks:
+        running = list(self._tasks.values())
+        for task in running:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if running:
+            await asyncio.wait(running)
 
     async def _run(self, lane: str) -> None:
         waiting = self._waiting[lane]
@@ -61,4 +60,4 @@ class Lanes:
         finally:
             for _ in waiting:
                 self._room.release()
-            del self._waiting[lane]
+            del self._waiting[lane], self._tasks[lane]

@@ -106,13 +106,16 @@ class PairEncoder:
             if not known.trusted:
                 raise CareNeeded
             if kind is str:
-                if len(value) > short:  # type: ignore[arg-type]
+                may_come_again = len(value) <= short  # type: ignore[arg-type]
+                field = known.fields.get(value) if may_come_again else None  # type: ignore[call-overload]
+                if field is None and may_come_again and len(known.fields) < _REMEMBERED_OF_ONE:
+                    field = self._short_field(known, key, value)  # type: ignore[arg-type]
+                if field is not None:
+                    append(field)
+                else:
                     text = self._checked(value)  # type: ignore[arg-type]
                     texts.append(text)
                     parts += self._text_field(known, text)
-                else:
-                    field = known.fields.get(value)  # type: ignore[call-overload]
-                    append(field or self._short_field(known, key, value, texts))  # type: ignore[arg-type]
             elif kind is int:
                 if 0 <= value < _SMALL_ENOUGH:  # type: ignore[operator]
                     number = SMALL[value]  # type: ignore[call-overload]
@@ -132,17 +135,12 @@ class PairEncoder:
             raise CareNeeded
         return utf8(text)
 
-    def _short_field(self, known: _Key, key: str, value: str, texts: list[bytes]) -> bytes:
-        """Spell a text that is not remembered yet, and remember it if it can leave and may come again."""
-        text = self._checked(value)
-        field = self._spelled(key, any_value(value))
-        if len(known.fields) >= _REMEMBERED_OF_ONE:
-            texts.append(text)
-        elif self._cleaner.suspects((text,)):
+    def _short_field(self, known: _Key, key: str, value: str) -> bytes:
+        """Spell and remember a text that can leave and may come again."""
+        if self._cleaner.suspects((self._checked(value),)):
             raise CareNeeded
-        else:
-            self._count_remembered()
-            known.fields[value] = field
+        self._count_remembered()
+        field = known.fields[value] = self._spelled(key, any_value(value))
         return field
 
     def _text_field(self, known: _Key, text: bytes) -> tuple[bytes, ...]:

@@ -32,10 +32,10 @@ class TracerPropagationMixin(TracerPropagationInterface, NeedsIdentity, NeedsPro
 
     def _with_own_session(self, context: Context) -> Context:
         """Add the tracer's own session where the context has none, so the next process joins it."""
-        session_id = self.identity.session_id
-        if session_id is None or hh_context.carries_session(context):
+        identity = self.identity
+        if identity.session_id is None or hh_context.carries_session(context):
             return context
-        return hh_context.with_session(context, self.identity, session_id)
+        return hh_context.with_baggage(context, hh_context.session_entries(identity, identity.session_id))
 
     def extract_context(self, carrier: Mapping[str, str]) -> Context:
         with guard("extract_context"):
