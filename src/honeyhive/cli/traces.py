@@ -67,8 +67,14 @@ def list_(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything that was captured.")
 @with_queries
 def show(queries: Queries, trace_id: str, as_json: bool) -> None:
-    """Show one trace as a tree under its session: type, name, duration, model, tokens, error."""
-    trace = queries.trace(trace_id.lower(), with_details=as_json)
+    """Show one trace as a tree under its session: type, name, duration, model, tokens, error.
+
+    Of TRACE_ID the beginning is enough, if no other trace has the same.
+    """
+    found = queries.trace_ids(trace_id.lower())
+    if len(found) > 1:
+        raise click.ClickException(f"More than one trace begins with {visible(trace_id, one_line=True)}.")
+    trace = queries.trace(found[0], with_details=as_json) if found else None
     if trace is None:
         raise click.ClickException(f"There is no trace {visible(trace_id, one_line=True)}.")
     if as_json:
@@ -106,15 +112,18 @@ def export(queries: Queries, shape: str, project: str | None, session_id: str | 
 @click.option("--session", "session_id", help="Only of this session.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one span a line.")
 def follow(project: str | None, session_id: str | None, as_json: bool) -> None:
-    """Print spans as the running backend shows them, until Ctrl-C."""
+    """Print spans as the running backend shows them, with the beginning of their trace's id, until Ctrl-C."""
     try:
         for news in live_spans(project=project, session_id=session_id):
             for span in news.spans:
-                click.echo(json.dumps(span) if as_json else span_line(span))
+                click.echo(json.dumps(span) if as_json else f"{shown(span['trace_id'])[:12]}  {span_line(span)}")
             if news.omitted:
                 click.echo(f"({wording.counted(news.omitted, 'span')} more)", err=True)
+    except KeyboardInterrupt:
+        return
     except HoneyHiveError as error:
         raise click.ClickException(str(error)) from error
+    raise click.ClickException("The backend has stopped.")
 
 
 _HEAD: Final = ("TRACE", "STARTED", "DURATION", "SPANS", "ERRORS", "PROJECT", "NAME")

@@ -17,6 +17,7 @@ BARE_NAMES = frozenset(
 """Variables that the public SDK reads without a prefix; here they mean nothing."""
 
 _OTHER_VARIABLES = frozenset({"HH_DATA_PLANE_API_KEY", "HH_PATTERNS"})
+_OF_THE_BACKEND = "HH_SERVER_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ def _shown(value: object) -> str:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each ``HH_`` variable that no setting has, with the nearest one that exists."""
+    """Yield each ``HH_`` variable that no setting has, with the nearest one that exists; the backend's are its own affair."""
     known = {*declared_env(), *_OTHER_VARIABLES}
     for name in sorted(environ):
-        if name.startswith("HH_") and name not in known:
+        if name.startswith("HH_") and not name.startswith(_OF_THE_BACKEND) and name not in known:
             yield name, next(iter(difflib.get_close_matches(name, known, n=1)), None)

@@ -78,6 +78,7 @@ class Projector(Generic[R, P]):
         self._begun = threading.Event()
         self._ended = threading.Event()
         self._futures: set[Future[None]] = set()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"honeyhive-{sink.name}", daemon=True)
 
     def start(self, *, wait_s: float = 0.0) -> None:
@@ -106,6 +107,11 @@ class Projector(Generic[R, P]):
         if self._ended.is_set():
             self._forsake(future)
         return future
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it cannot go on, once it has ended for that."""
+        return self._failure
 
     @property
     def position(self) -> P | None:
@@ -138,6 +144,7 @@ class Projector(Generic[R, P]):
         except Exception as error:
             _logger.exception("The projection %s cannot go on.", self._following.sink.name)
             self._tally.fail(error)
+            self._failure = error
             if self._on_failure is not None:
                 self._on_failure(error)
         finally:

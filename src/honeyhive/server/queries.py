@@ -126,6 +126,12 @@ class Queries:
             spans = [_opened(row) for row in connection.rows(query, (trace_id, trace_id, MAX_TRACE_SPANS))]
             return {**_opened(found), "span_list": in_tree_order(spans)}
 
+    def trace_ids(self, beginning: str, *, most: int = 2) -> list[str]:
+        """Return the ids of traces that begin with *beginning*, which is lower case hex."""
+        with self._reading() as connection:
+            query = "SELECT trace_id FROM traces WHERE trace_id >= ? AND trace_id < ? ORDER BY trace_id LIMIT ?"
+            return [trace_id for (trace_id,) in connection.rows(query, (beginning, f"{beginning}g", most))]
+
     def span(self, trace_id: str, span_id: str) -> Json | None:
         """Return one span with its details."""
         with self._reading() as connection:
@@ -156,12 +162,17 @@ class Queries:
             )
             return [{**dict(row), "dropped": jsontext.loads(row["dropped"])} for row in rows]
 
-    def session(self, session_id: str) -> Json | None:
-        """Return one session: its summary with its buckets, and its spans of all traces in tree order."""
+    def session(self, session_id: str, *, with_spans: bool = True) -> Json | None:
+        """Return one session: its summary with its buckets, and its spans of all traces in tree order.
+
+        Args:
+            session_id: The session.
+            with_spans: Whether there is a ``span_list``.
+        """
         with self._reading() as connection:
             found = connection.row("SELECT * FROM sessions WHERE session_id = ?", (session_id,))
-            if found is None:
-                return None
+            if found is None or not with_spans:
+                return None if found is None else _opened(found)
             spans = [_opened(row) for row in connection.rows(_SESSION_SPANS, (session_id, MAX_TRACE_SPANS))]
             return {**_opened(found), "span_list": in_tree_order(spans)}
 

@@ -153,8 +153,7 @@ class Gate:
         elif refusal is None:
             await self._app(scope, receive, send)
         else:
-            # Before the handshake is answered this is a 403.
-            await send({"type": "websocket.close", "code": 1008})
+            await _deny(refusal, scope, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         if not self._is_host_allowed(headers.getlist("host")):
@@ -206,13 +205,17 @@ def load_token(path: Path) -> str:
     """Return the token in *path*; make the file, mode 0600, with a new 256-bit token when there is none.
 
     Raises:
-        ConfigurationError: The file belongs to somebody else, can be read by others, or holds no token.
+        ConfigurationError: The file cannot be made, belongs to somebody else, can be read by others, or holds no token.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return read_token(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The token file {path} cannot be made: {error.strerror}. Set XDG_STATE_HOME to a folder that is yours."
+        ) from error
     token = secrets.token_urlsafe(32)
     with os.fdopen(descriptor, "w") as file:
         file.write(token)
@@ -254,6 +257,16 @@ def _cookie(headers: Headers, name: str) -> str:
     except CookieError:
         return ""
     return found.value if found is not None else ""
+
+
+async def _deny(refusal: Response, scope: Scope, send: Send) -> None:
+    """Answer a handshake with *refusal*; where the server cannot do that, with a plain 403."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    start = {"type": "websocket.http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": bytes(refusal.body)})
 
 
 def _plain(status: int, reason: str) -> Response:

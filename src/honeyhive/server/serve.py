@@ -11,6 +11,8 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Generator
+from typing import Final
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -23,6 +25,8 @@ from honeyhive.server.security import access_of, own_token_file
 from honeyhive.server.service import local
 
 __all__ = ["run_server"]
+
+_ANSWERS_WITHIN_S: Final = 0.5
 
 
 def run_server(
@@ -45,6 +49,7 @@ def run_server(
             f"{host} can be reached from other machines. Set a token of your own with --token-file to do that."
         )
     config = config.model_copy(update={"hosts": (host, *config.hosts)})
+    _refuse_twin(config)
     token = access_of(config).token
     with listen(host, port) as sockets, contextlib.ExitStack() as stack:
         address = _address(sockets[0])
@@ -57,6 +62,23 @@ def run_server(
 
         options = RunOptions(sockets=sockets, on_ready=ready)
         anyio.run(run_service, local.build(config=config), options)
+
+
+def _refuse_twin(config: LocalConfig) -> None:
+    """Say where the backend is that runs on the same data; the lock of the journal would only tell that there is one."""
+    other = ServerFile.read(server_file_path())
+    if other is not None and other.data == str(config.data.absolute()) and _answers(other.address):
+        raise ConfigurationError(
+            f"A backend is running on {other.data} already: {other.address} (process {other.pid}). "
+            "Use that one, stop it, or give this one its own directory with --data and another --port."
+        )
+
+
+def _answers(address: str) -> bool:
+    place = urlsplit(address)
+    with contextlib.suppress(OSError), socket.create_connection((place.hostname, place.port), _ANSWERS_WITHIN_S):
+        return True
+    return False
 
 
 def _is_loopback(host: str) -> bool:
@@ -75,7 +97,13 @@ def _address(listener: socket.socket) -> str:
 @contextlib.contextmanager
 def _discoverable(facts: ServerFile) -> Generator[None, None, None]:
     path = server_file_path()
-    facts.write(path)
+    try:
+        facts.write(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Programs would not find this backend: {path} cannot be written ({error.strerror}). "
+            "Set XDG_STATE_HOME to a folder that is yours."
+        ) from error
     try:
         yield
     finally:

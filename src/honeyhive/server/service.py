@@ -69,6 +69,8 @@ async def announcer(bus: MessageBus) -> AsyncIterator[Announcer]:
 async def projector(storage: Storage) -> AsyncIterator[IngestProjector]:
     """Keep the read model up to date as long as the process lives."""
     await to_thread.run_sync(lambda: storage.projector.start(wait_s=_OPENING_S))
+    if storage.projector.failure is not None:
+        raise _stopped_by(storage.projector.failure)
     try:
         yield storage.projector
     finally:
@@ -147,12 +149,16 @@ async def _ending_on_failure() -> AsyncIterator[Callable[[BaseException], None]]
     async def watch() -> None:
         error = await failure
         await anyio.sleep(_LAST_ANSWERS_S)
-        raise JournalError(f"the backend stopped because its store failed: {error}") from error
+        raise _stopped_by(error) from error
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch)
         yield fail
         tasks.cancel_scope.cancel()
+
+
+def _stopped_by(error: BaseException) -> JournalError:
+    return JournalError(f"the backend stopped because its store failed: {error}")
 
 
 CORE: Final = Service(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from honeyhive.exceptions import ConfigurationError, JournalLockedError
+from honeyhive.exceptions import ConfigurationError, JournalError, JournalLockedError
 from honeyhive.journal import Journal, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server.forgetting import Forgetter, JournalForgetter
@@ -173,3 +173,5 @@ def _opened(data: Path, segment_bytes: int) -> Journal:
         raise ConfigurationError(
             f"Another backend is running on {data}. Stop it, or give this one its own directory with --data."
         ) from error
+    except JournalError as error:
+        raise ConfigurationError(f"The data directory {data} cannot be used: {error}. Use --data.") from error

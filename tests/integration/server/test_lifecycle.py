@@ -75,7 +75,7 @@ def test_it_answers_on_ipv6_too_where_there_is_one(server: Any) -> None:
 def test_a_second_one_on_the_same_data_is_refused(server: Any) -> None:
     said = refused("--port", "0", "--data", str(server.data))
 
-    assert "Another backend is running" in said
+    assert f"{server.address} (process {server.process.pid})" in said
     assert "--data" in said
 
 
@@ -94,6 +94,31 @@ def test_a_data_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     assert "--data" in refused("--port", "0", "--data", str(tmp_path / "file" / "below"))
+
+
+def test_a_state_directory_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+
+    assert "XDG_STATE_HOME" in refused("--port", "0", "--data", str(tmp_path / "data"))
+
+
+def test_an_index_that_cannot_be_opened_is_told_and_nobody_is_told_to_come(tmp_path: Path) -> None:
+    (tmp_path / "data" / "index.sqlite").mkdir(parents=True, mode=0o700)
+    (tmp_path / "data").chmod(0o700)
+
+    said = subprocess.run(
+        [*SERVE, "--port", "0", "--data", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert said.returncode == 1
+    assert "ready" not in said.stdout
+    assert "its store failed" in said.stderr.splitlines()[-1]
+    assert server_file_path().exists() is False
 
 
 def test_the_journal_is_for_its_owner_only(server: Any) -> None:

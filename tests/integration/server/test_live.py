@@ -67,7 +67,7 @@ def test_of_very_many_the_rest_is_counted(server: Any, client: httpx.Client, spa
 
 
 def test_whoever_is_not_let_in_hears_nothing(server: Any) -> None:
-    with pytest.raises(InvalidStatus, match="403"), watching(server, Authorization="Bearer wrong"):
+    with pytest.raises(InvalidStatus, match="401"), watching(server, Authorization="Bearer wrong"):
         pass
 
 
@@ -80,7 +80,7 @@ def test_spans_can_be_followed_in_the_terminal(
     server: Any, client: httpx.Client, span: Make, request_of: Make, eventually: Callable[..., object]
 ) -> None:
     follow = [sys.executable, "-m", "honeyhive.cli", "traces", "follow", "--project", "tea"]
-    with subprocess.Popen([*follow, "--json"], stdout=subprocess.PIPE, text=True) as following:
+    with subprocess.Popen([*follow, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
 
         def brewed() -> bool:
@@ -89,9 +89,11 @@ def test_spans_can_be_followed_in_the_terminal(
 
         eventually(brewed)
         server.stop()
-        spans = [json.loads(line) for line in following.stdout]
+        lines, said = following.communicate(timeout=20)
+        spans = [json.loads(line) for line in lines.splitlines()]
 
-    assert following.returncode == 0
+    assert following.returncode == 1
+    assert said == "Error: The backend has stopped.\n"
     assert {"brew"} == {each["name"] for each in spans}
 
 

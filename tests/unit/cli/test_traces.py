@@ -46,6 +46,14 @@ def _row(event: dict[str, object]) -> Row:
     return row_of_event({**base, "start_time": 1_000, "end_time": 1_250, **event})
 
 
+def test_the_beginning_of_an_id_names_a_trace_unless_two_begin_with_it(run: Run, recorded: Callable[..., None]) -> None:
+    recorded({"event_id": "1", "session_id": "abc1"}, {"event_id": "2", "session_id": "abc2"})
+
+    assert "session abc1" in run("traces", "show", "ABC1").output
+    assert "More than one trace begins with abc" in run("traces", "show", "abc").output
+    assert "There is no trace abe" in run("traces", "show", "abe").output
+
+
 def test_a_trace_is_drawn_as_a_tree(run: Run, recorded: Callable[..., None]) -> None:
     recorded(
         {"event_id": "1", "event_name": "agent", "event_type": "chain", "end_time": 3_000},

@@ -91,10 +91,12 @@ def test_settings_that_keep_traces_away_are_faults(environ: dict[str, str], subj
 
 
 def test_variables_that_nobody_reads_are_pointed_out() -> None:
-    texts = [f"{f.text} {f.fix}" for f in examine({"HH_PROJEKT": "x", "SESSION_NAME": "y"})]
+    environ = {"HH_PROJEKT": "x", "SESSION_NAME": "y", "HH_SERVER_KEEP_DAYS": "7"}
+    texts = [f"{f.text} {f.fix}" for f in examine(environ)]
 
     assert any("HH_PROJEKT" in text and "HH_PROJECT" in text for text in texts)
     assert any("SESSION_NAME" in text and "HH_SESSION_NAME" in text for text in texts)
+    assert not any("HH_SERVER" in text for text in texts)
 
 
 def test_the_command_exits_with_one_where_something_is_wrong() -> None:

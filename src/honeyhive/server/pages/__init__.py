@@ -127,7 +127,9 @@ class Pages:
     async def session(self, request: Request) -> Response:
         """Show one session."""
         session_id = request.path_params["session_id"]
-        session = found(await self._ask(request, lambda queries: queries.session(session_id)), "session")
+        session = found(
+            await self._ask(request, lambda queries: queries.session(session_id, with_spans=False)), "session"
+        )
         listing = Listing(session_id=session_id, limit=200)
         traces = await self._ask(request, lambda queries: queries.traces(listing))
         return self._page(
