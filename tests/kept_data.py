@@ -184,6 +184,8 @@ class Busy:
         )
         self._data = data
         self._retention = Retention(self.storage.forgetter, keep_bytes=self.KEEP_BYTES)
+        self._sweeps = 0
+        self._swept = threading.Condition()
         self._leaving = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, daemon=True)
 
@@ -212,6 +214,13 @@ class Busy:
         payload = request_of(f"{number}", trace=trace or number + 1, span=number + 1, session=session, text="x" * 500)
         self.storage.log.append(RecordKind.SPANS, payload)
 
+    def wait_for_a_sweep(self) -> None:
+        """Return when what is accepted can be read, and one has looked since whether it is too much."""
+        self.storage.projector.reached(self.storage.log.last).result(10)
+        with self._swept:
+            wanted = self._sweeps + 2  # the one that is going on may have looked already
+            assert self._swept.wait_for(lambda: self._sweeps >= wanted, 20)
+
     def size_on_disk(self) -> int:
         """Bytes of all files."""
         return sum(path.stat().st_size for path in self._data.rglob("*") if path.is_file())
@@ -222,6 +231,9 @@ class Busy:
     def _sweep(self) -> None:
         while not self._leaving.is_set():
             self._retention.sweep()
+            with self._swept:
+                self._sweeps += 1
+                self._swept.notify_all()
             self._leaving.wait(0.005)
 
 

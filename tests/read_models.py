@@ -23,8 +23,10 @@ from honeyhive.server import jsontext
 from honeyhive.server.events import Intake
 from honeyhive.server.filters import event_filters
 from honeyhive.server.limits import Limits, Refusal
+from honeyhive.server.marks import Forgotten
 from honeyhive.server.projector import changes_of, make_projector
 from honeyhive.server.queries import Cursor, Listing, Queries, nested_session
+from honeyhive.server.removal import needed, next_step
 from honeyhive.server.store import Changes, Store
 from honeyhive.server.stores import Database, database_of
 
@@ -372,7 +374,7 @@ class ReadModelContract:
         assert [("b", 2)] == [(item["session_id"], item["spans"]) for item in queries.sessions(Listing()).items]
 
     def test_what_is_forgotten_is_gone_and_what_was_said_of_the_rest_stays(
-        self, records: MakeRecords, make_span: MakeSpan, store: Store, project: Project, table: Table
+        self, records: MakeRecords, make_span: MakeSpan, store: Store, place: Place, project: Project, table: Table
     ) -> None:
         project(
             records(
@@ -384,8 +386,16 @@ class ReadModelContract:
             )
         )
 
-        store.apply([(Position("0000000001", 900), Changes(forgotten_before_ns=400))])
+        with database_of(place).reading(longest_s=60) as connection:
+            step = next_step(connection, 400, 100)
+        assert step is not None
+        alone = [(saying.subject, saying.position) for saying in step.sayings]
+        store.apply([(Position("0000000001", 900), Changes(forgotten=Forgotten(step.before_ns, starts=alone)))])
+        with database_of(place).reading(longest_s=60) as connection:
+            wanted_again = needed(connection, step.sayings)
 
+        assert [("gone", Position("0000000001", 300))] == alone
+        assert [] == wanted_again
         assert [(1, "s")] == table("sessions", "spans, session_id")
         assert [("s", 100)] == table("session_starts", "session_id, recorded_ns")
         assert [(400, f"{2:016x}")] == table("spans", "recorded_ns, span_id")

@@ -2,7 +2,7 @@
 
 ::
 
-    1  a record in the log says what is forgotten; the projector removes the rows when it comes to it, step by step
+    1  records in the log say what is forgotten, step by step; the projector removes the rows when it comes to them
     2  what the segments that go say of sessions and events that stay is carried over: written to the log again
     3  the segments in which everything is older are unlinked
 
@@ -20,7 +20,7 @@ from honeyhive.events.log import DatedSegments
 from honeyhive.journal import Journal, Position
 from honeyhive.server import jsontext
 from honeyhive.server.marks import LogKind, Saying, carried, forgotten
-from honeyhive.server.removal import forgotten_before, next_step, sayings_in
+from honeyhive.server.removal import Step, forgotten_before, needed, next_step, sayings_in
 from honeyhive.server.stores import Connection, Database, IndexMissingError
 
 __all__ = ["Append", "Forgetter", "JournalForgetter", "Size"]
@@ -78,6 +78,9 @@ class Forgetter(ABC):
     @abstractmethod
     def forget_before(self, before_ns: int) -> Iterator[None]:
         """Forget what was accepted before *before_ns*, step by step; what is left when the iterator is closed stays.
+
+        Args:
+            before_ns: A moment that has passed.
 
         Raises:
             Refusal: The log takes nothing just now.
@@ -138,20 +141,24 @@ class JournalForgetter(Forgetter):
         self.seal(before_ns)  # before the records that say so, which would keep the segment
         if self._journal.last is not None:
             self._settle(self._journal.last)
-        while (step_ns := self._asked(lambda index: next_step(index, before_ns, self._rows), None)) is not None:
-            self._mark(step_ns)
+        while (step := self._asked(lambda index: next_step(index, before_ns, self._rows), None)) is not None:
+            self._mark(step)
             yield
         doomed = [each.name for each in self._segments.read() if each.sealed and each.newest_ns < before_ns]
         if doomed:
             self._drop(doomed, before_ns)
             yield
 
-    def _mark(self, before_ns: int) -> None:
-        self._settle(self._append(LogKind.FORGOTTEN, forgotten(before_ns), self._rows))
+    def _mark(self, step: Step) -> None:
+        """Say in the log that *step* is forgotten; what has got something of it meanwhile keeps what was said of it."""
+        self._settle(self._append(LogKind.FORGOTTEN, forgotten(step.before_ns, step.sayings), self._rows))
+        last = self._carry_over(self._asked(lambda index: needed(index, step.sayings), []))
+        if last is not None:
+            self._settle(last)
 
     def _drop(self, segments: Sequence[str], before_ns: int) -> None:
         if self._asked(forgotten_before, 0) < before_ns:
-            self._mark(before_ns)
+            self._mark(Step(before_ns))
         last = self._asked(lambda index: self._carry_over(sayings_in(index, segments)), None)
         if last is not None:
             self._settle(last)

@@ -24,7 +24,7 @@ from honeyhive.resilience import RetryPolicy
 from honeyhive.server import jsontext
 from honeyhive.server.events import Event, client_report, project_rest
 from honeyhive.server.logs import rows_of_logs
-from honeyhive.server.marks import LogKind, Saying, before_of, sayings_of
+from honeyhive.server.marks import LogKind, Saying, forgotten_of, sayings_of
 from honeyhive.server.records import Row, row_of_event, rows_of_request
 from honeyhive.server.store import Amendment, Changes, Store
 from honeyhive.server.stores import Database, database_of
@@ -137,7 +137,7 @@ def changes_of(record: DatedRecord) -> Changes:
         if record.kind == RecordKind.REST:
             return _rest_changes(jsontext.loads(record.payload), record.position, recorded_ns)
         if record.kind == LogKind.FORGOTTEN:
-            return Changes(forgotten_before_ns=before_of(record.payload), recorded_ns=recorded_ns)
+            return Changes(forgotten=forgotten_of(record.payload), recorded_ns=recorded_ns)
         if record.kind == LogKind.CARRIED:
             carried = [(saying.position, _said(saying)) for saying in sayings_of(record.payload)]
             return Changes(carried=carried, recorded_ns=recorded_ns)
@@ -166,7 +166,7 @@ def _rest_changes(call: object, position: Position, recorded_ns: int) -> Changes
 def _said(saying: Saying) -> Changes:
     if saying.is_start:
         return Changes(session_starts=[saying.body], recorded_ns=saying.recorded_ns)
-    amendment = Amendment(str(saying.body["event_id"]), saying.position, saying.body)
+    amendment = Amendment(saying.subject, saying.position, saying.body)
     return Changes(amendments=[amendment], recorded_ns=saying.recorded_ns)
 
 

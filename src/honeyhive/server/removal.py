@@ -1,6 +1,7 @@
-"""Removing from the read model what was accepted before a moment, and asking what is there to be removed.
+"""Removing from the read model what is forgotten, and asking what is to be.
 
-What was said of a session or an event, its start and its updates, stays as long as anything of it stays, however old.
+What was said of a session or an event, its start and its updates, stays as long as anything of it stays, however old. That
+is decided once, by who asks here, and written down: see `honeyhive.server.marks`.
 """
 
 from __future__ import annotations
@@ -10,25 +11,43 @@ from typing import Final, NamedTuple
 
 from honeyhive.journal import Position
 from honeyhive.server import jsontext
-from honeyhive.server.marks import Saying
-from honeyhive.server.stores import Connection
+from honeyhive.server.marks import Forgotten, Saying
+from honeyhive.server.stores import Cells, Connection
+from honeyhive.server.stores.statements import found
 
-__all__ = ["Age", "Touched", "age_of", "forgotten_before", "next_step", "remove_before", "sayings_in"]
+__all__ = [
+    "Age",
+    "Step",
+    "Touched",
+    "age_of",
+    "forgotten_before",
+    "needed",
+    "next_step",
+    "remove",
+    "sayings_in",
+    "text_of",
+]
 
 _DATED: Final = ("spans", "logs", "client_reports", "dead_letters")
 """Tables whose rows go by their date alone."""
 _LARGE: Final = ("spans", "logs")
-_START_ALONE: Final = "NOT EXISTS (SELECT 1 FROM spans WHERE spans.session_id = session_starts.session_id)"
-_UPDATE_ALONE: Final = (
-    "NOT EXISTS (SELECT 1 FROM spans WHERE spans.event_id = amendments.event_id)"
-    " AND NOT EXISTS (SELECT 1 FROM spans WHERE spans.session_id = amendments.event_id)"
-    " AND NOT EXISTS (SELECT 1 FROM session_starts WHERE session_starts.session_id = amendments.event_id)"
+_STARTS_ALONE: Final = """
+SELECT event, position, recorded_ns FROM session_starts AS own WHERE recorded_ns < ?
+AND NOT EXISTS (SELECT 1 FROM spans WHERE session_id = own.session_id AND recorded_ns >= ?)
+ORDER BY recorded_ns LIMIT ?
+"""
+_UPDATES_ALONE: Final = """
+SELECT fields, position, recorded_ns FROM amendments AS own WHERE recorded_ns < ?
+AND NOT EXISTS (SELECT 1 FROM spans WHERE event_id = own.event_id AND recorded_ns >= ?)
+AND NOT EXISTS (SELECT 1 FROM spans WHERE session_id = own.event_id AND recorded_ns >= ?)
+AND NOT EXISTS (SELECT 1 FROM session_starts WHERE session_id = own.event_id AND recorded_ns >= ?)
+ORDER BY recorded_ns LIMIT ?
+"""
+_WITH_SUBJECT: Final = (
+    "SELECT session_id FROM spans WHERE session_id IN {keys}",
+    "SELECT event_id FROM spans WHERE event_id IN {keys}",
+    "SELECT session_id FROM session_starts WHERE session_id IN {keys}",
 )
-_CONDITIONS: Final = {
-    **dict.fromkeys(_DATED, "recorded_ns < ?"),
-    "session_starts": f"recorded_ns < ? AND {_START_ALONE}",
-    "amendments": f"recorded_ns < ? AND {_UPDATE_ALONE}",
-}
 _NOTE: Final = (
     "INSERT INTO forgotten (only_row, before_ns) VALUES (1, ?) ON CONFLICT (only_row)"
     " DO UPDATE SET before_ns = excluded.before_ns WHERE excluded.before_ns > forgotten.before_ns"
@@ -50,20 +69,35 @@ class Age(NamedTuple):
     spans: int
 
 
-def remove_before(connection: Connection, before_ns: int) -> Touched:
-    """Remove what was accepted before *before_ns*, and note that."""
-    old = (before_ns,)
+class Step(NamedTuple):
+    """What is to go in one transaction."""
+
+    before_ns: int
+    """What was accepted before."""
+    sayings: Sequence[Saying] = ()
+    """What was said of sessions and events of which nothing stays."""
+
+
+def remove(connection: Connection, what: Forgotten) -> Touched:
+    """Remove *what* is forgotten, and note that."""
+    old = (what.before_ns,)
     traces = _texts(connection, "SELECT DISTINCT trace_id FROM spans WHERE recorded_ns < ?", old)
     sessions = _texts(
         connection, "SELECT DISTINCT session_id FROM spans WHERE recorded_ns < ? AND session_id IS NOT NULL", old
     )
     for table in _DATED:
-        connection.execute(f"DELETE FROM {table} WHERE {_CONDITIONS[table]}", old)  # noqa: S608 - our own words
-    condition = _CONDITIONS["session_starts"]
-    sessions += _texts(connection, f"SELECT session_id FROM session_starts WHERE {condition}", old)  # noqa: S608
-    for table in ("session_starts", "amendments"):
-        connection.execute(f"DELETE FROM {table} WHERE {_CONDITIONS[table]}", old)  # noqa: S608 - our own words
+        connection.execute(f"DELETE FROM {table} WHERE recorded_ns < ?", old)  # noqa: S608 - our own words
+    # An older start may have been carried over to behind the one that has replaced it: it goes with that.
+    connection.execute_many(
+        "DELETE FROM session_starts WHERE session_id = ? AND position <= ?",
+        [(session_id, text_of(position)) for session_id, position in what.starts],
+    )
+    connection.execute_many(
+        "DELETE FROM amendments WHERE event_id = ? AND position = ?",
+        [(event_id, text_of(position)) for event_id, position in what.updates],
+    )
     connection.execute(_NOTE, old)
+    sessions += [own_id for own_id, _ in (*what.starts, *what.updates)]
     return Touched(traces, list(dict.fromkeys(sessions)))
 
 
@@ -73,16 +107,28 @@ def forgotten_before(connection: Connection) -> int:
     return 0 if cells is None else int(cells[0])
 
 
-def next_step(connection: Connection, before_ns: int, most: int) -> int | None:
-    """Return the moment up to which to remove next on the way to *before_ns*, so that about *most* rows go at once.
+def next_step(connection: Connection, before_ns: int, most: int) -> Step | None:
+    """Return what to remove next on the way to *before_ns*, about *most* rows of each kind.
 
     Rows that were accepted at the same nanosecond go together, however many they are. ``None`` when nothing is left to go.
     """
-    if not any(
-        connection.row(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", (before_ns,))  # noqa: S608 - our own words
-        for table, condition in _CONDITIONS.items()
-    ):
-        return None
+    step_ns = _next_moment(connection, before_ns, most)
+    sayings = _alone(connection, step_ns, most)
+    has_rows = any(
+        connection.row(f"SELECT 1 FROM {table} WHERE recorded_ns < ? LIMIT 1", (before_ns,))  # noqa: S608 - own words
+        for table in _DATED
+    )
+    return Step(step_ns, sayings) if has_rows or sayings else None
+
+
+def needed(connection: Connection, sayings: Sequence[Saying]) -> list[Saying]:
+    """Return those of *sayings* that are about what is there."""
+    keys = [(subject,) for subject in dict.fromkeys(saying.subject for saying in sayings)]
+    there = {own_id for query in _WITH_SUBJECT for (own_id,) in found(connection, query, keys)}
+    return [saying for saying in sayings if saying.subject in there]
+
+
+def _next_moment(connection: Connection, before_ns: int, most: int) -> int:
     steps = [before_ns]
     for table in _LARGE:
         last = connection.row(
@@ -93,18 +139,33 @@ def next_step(connection: Connection, before_ns: int, most: int) -> int | None:
     return min(steps)
 
 
+def _alone(connection: Connection, before_ns: int, most: int) -> list[Saying]:
+    """Return starts and updates from before *before_ns* of which nothing from since then is there, at most so many of each."""
+    starts = connection.rows(_STARTS_ALONE, (before_ns, before_ns, most))
+    updates = connection.rows(_UPDATES_ALONE, (*[before_ns] * 4, most))
+    return [
+        *(_saying(cells, is_start=True) for cells in starts),
+        *(_saying(cells, is_start=False) for cells in updates),
+    ]
+
+
+def _saying(cells: Cells, *, is_start: bool) -> Saying:
+    body, position, recorded_ns = cells
+    return Saying(_position_of(position), recorded_ns, is_start, jsontext.object_of(body))
+
+
 def sayings_in(connection: Connection, segments: Iterable[str]) -> Iterator[Saying]:
     """Yield the starts and updates that are kept, and whose newest record in the log is in one of *segments*."""
     for segment in segments:
         within = (f"{segment}/", f"{segment}0")  # what sorts behind the solidus
-        for event, position, recorded_ns in connection.stream(
+        for cells in connection.stream(
             "SELECT event, position, recorded_ns FROM session_starts WHERE held >= ? AND held < ?", within
         ):
-            yield Saying(_position_of(position), recorded_ns, True, jsontext.object_of(event))
-        for fields, position, recorded_ns in connection.stream(
+            yield _saying(cells, is_start=True)
+        for cells in connection.stream(
             "SELECT fields, position, recorded_ns FROM amendments WHERE held >= ? AND held < ?", within
         ):
-            yield Saying(_position_of(position), recorded_ns, False, jsontext.object_of(fields))
+            yield _saying(cells, is_start=False)
 
 
 def age_of(connection: Connection) -> Age | None:
@@ -114,14 +175,19 @@ def age_of(connection: Connection) -> Age | None:
         for table in _LARGE
         for row in connection.rows(f"SELECT min(recorded_ns), max(recorded_ns), count(*) FROM {table}")  # noqa: S608
     ]
-    found = [row for row in dates if row[0] is not None]
-    if not found:
+    dated = [row for row in dates if row[0] is not None]
+    if not dated:
         return None
-    return Age(min(int(row[0]) for row in found), max(int(row[1]) for row in found), int(dates[0][2]))
+    return Age(min(int(row[0]) for row in dated), max(int(row[1]) for row in dated), int(dates[0][2]))
 
 
 def _texts(connection: Connection, query: str, values: tuple[object, ...]) -> list[str]:
     return [str(row[0]) for row in connection.rows(query, values)]
+
+
+def text_of(position: Position) -> str:
+    """Write *position* so that texts sort as positions do."""
+    return f"{position.segment}/{position.offset:020d}"
 
 
 def _position_of(text: str) -> Position:

@@ -16,8 +16,9 @@ from honeyhive.journal import Position
 from honeyhive.server import jsontext
 from honeyhive.server.amendments import Amendment, amended, known_amendments
 from honeyhive.server.logs import LogRow
+from honeyhive.server.marks import Forgotten
 from honeyhive.server.records import EVENT_KIND, Row
-from honeyhive.server.removal import remove_before
+from honeyhive.server.removal import remove, text_of
 from honeyhive.server.reports import ClientReport
 from honeyhive.server.stores import Connection, Database, database_of
 from honeyhive.server.stores.statements import found, upsert
@@ -69,8 +70,8 @@ class Changes:
     """Why the record cannot be projected."""
     carried: Sequence[tuple[Position, Changes]] = ()
     """Starts and updates that were accepted earlier, and where."""
-    forgotten_before_ns: int | None = None
-    """Everything before this moment is forgotten from here on."""
+    forgotten: Forgotten | None = None
+    """What is forgotten from here on."""
     recorded_ns: int = 0
     """When the record was accepted, in nanoseconds since 1970; 0 where nobody knows."""
 
@@ -117,9 +118,9 @@ class Store:
             for position, change in changes:
                 reached = position
                 batch.add(position, change)
-                if change.forgotten_before_ns is not None:
+                if change.forgotten is not None:
                     transaction.write(batch)
-                    transaction.forget(change.forgotten_before_ns)
+                    transaction.forget(change.forgotten)
                     batch, has_forgotten = _Batch(), True
             transaction.write(batch)
             transaction.finish(reached)
@@ -176,13 +177,13 @@ class _Batch:
         self.logs += [[*_cells_of(log), stamp] for log in change.logs]
         self.reports += [[*_cells_of(report), stamp] for report in change.reports]
         if change.dead_letter is not None:
-            self.dead_letters.append((_text_of(position), change.dead_letter, stamp))
+            self.dead_letters.append((text_of(position), change.dead_letter, stamp))
 
     def _add_sayings(self, position: Position, change: Changes, *, held: Position) -> None:
-        stamp, origin, place = change.recorded_ns, _text_of(position), _text_of(held)
+        stamp, origin, place = change.recorded_ns, text_of(position), text_of(held)
         for each in change.amendments:
             self.amendments[each.event_id] = None
-            self.updates.append((each.event_id, _text_of(each.position), _json(each.fields), stamp, place))
+            self.updates.append((each.event_id, text_of(each.position), _json(each.fields), stamp, place))
         self.starts += [
             (str(event["session_id"]), _json(event), stamp, origin, place) for event in change.session_starts
         ]
@@ -217,9 +218,9 @@ class _Transaction:
         self._amend(batch.amendments)
         self._put_rows(self._with_known_amendments(batch.rows))
 
-    def forget(self, before_ns: int) -> None:
-        """Remove what was accepted before *before_ns*."""
-        touched = remove_before(self._connection, before_ns)
+    def forget(self, what: Forgotten) -> None:
+        """Remove *what* is forgotten."""
+        touched = remove(self._connection, what)
         self._traces.update(dict.fromkeys(touched.traces))
         self._sessions.update(dict.fromkeys(touched.sessions))
 
@@ -295,8 +296,3 @@ def _cells_of(row: Row | LogRow | ClientReport) -> list[object]:
 
 def _json(value: Mapping[str, object]) -> str:
     return jsontext.dumps(value).decode()
-
-
-def _text_of(position: Position) -> str:
-    """Write *position* so that texts sort as positions do."""
-    return f"{position.segment}/{position.offset:020d}"

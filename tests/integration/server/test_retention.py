@@ -51,8 +51,8 @@ def test_a_backend_under_load_stays_within_its_bound_and_loses_nothing_young(tmp
         for number in range(5_000):
             backend.accept(number)
             if number % 50 == 0:
-                backend.storage.projector.reached(backend.storage.log.last).result(10)
                 largest = max(largest, backend.size_on_disk())
+                backend.wait_for_a_sweep()
     kept = numbers_in(tmp_path)
 
     assert backend.failures == []
