@@ -19,6 +19,7 @@ from opentelemetry.trace import get_current_span
 from pydantic import BaseModel
 
 from honeyhive.exceptions import DeclarationError, DoneBeforeError
+from honeyhive.runtime.checking import check, refuse_twins
 from honeyhive.runtime.container import Container, Recipe, Recipes
 from honeyhive.runtime.declaring import (
     ControllerFacts,
@@ -231,8 +232,8 @@ def assemble(service: Service, config: BaseModel | None) -> Assembly:
     )
     handlers = tuple(handler for controller in service.controllers for handler in _handlers(controller))
     for handler in handlers:
-        _check(handler)
-    _refuse_twins(handlers)
+        check(handler)
+    refuse_twins(handlers)
     return Assembly(
         service,
         config,
@@ -257,41 +258,6 @@ def _handlers(controller: object) -> Iterator[AnyHandler]:
     if not found:
         raise DeclarationError(f"{controller.__name__} handles nothing; mark a method with @get, @on_message or @every")
     yield from found
-
-
-def _check(handler: AnyHandler) -> None:
-    """Raise unless the method can be called as its declaration will call it."""
-    function = inspect.unwrap(handler.function)
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise DeclarationError(f"{handler.label} is a generator; return a StreamingResponse to answer in parts")
-    if isinstance(handler.facts, RouteFacts | SocketFacts):
-        path = handler.common.prefix + handler.facts.path
-        if not path.startswith("/"):
-            raise DeclarationError(f"{handler.label}: its path {path!r} must start with '/'")
-        return
-    given = 1 if isinstance(handler.facts, MessageFacts) else 0
-    try:
-        inspect.signature(handler.function).bind(*[None] * (given + 1))
-    except TypeError as error:
-        takes = "the message and nothing else" if given else "no arguments"
-        raise DeclarationError(f"{handler.label} must take {takes}: {error}") from error
-
-
-def _refuse_twins(handlers: Sequence[AnyHandler]) -> None:
-    seen: dict[object, str] = {}
-    for handler in handlers:
-        facts = handler.facts
-        if isinstance(facts, RouteFacts):
-            place: object = f"{facts.method} {handler.common.prefix}{facts.path}"
-        elif isinstance(facts, SocketFacts):
-            place = f"websocket {handler.common.prefix}{facts.path}"
-        elif isinstance(facts, ScheduleFacts):
-            place = f"schedule {handler.label}"
-        else:
-            continue
-        if place in seen:
-            raise DeclarationError(f"{handler.label} and {seen[place]} are both declared for {place}")
-        seen[place] = handler.label
 
 
 def _interceptor(declared: Any, recipes: Recipes) -> AnyInterceptor | Recipe:

@@ -76,6 +76,26 @@ class Recipes:
         """Whether a value for *key* is given or can be made."""
         return key in self._made or key in self.given
 
+    def refuse_narrower(self, key: Key, asking: str, *, only_interfaces: bool = False) -> None:
+        """Raise if there is a value that would do for *key*, but is provided as something narrower.
+
+        Args:
+            key: Nothing is provided for it.
+            asking: Begins the message: who asks for what.
+            only_interfaces: Let a value pass whose type can be made itself, since then another one may be meant.
+
+        Raises:
+            DeclarationError: There is such a value.
+        """
+        narrower = next(
+            (each for each in self._made if each.token == key.token and _is_below(each.type, key.type)), None
+        )
+        if narrower is not None and (_is_interface(key.type) or not only_interfaces):
+            raise DeclarationError(
+                f"{asking}, which is provided as {narrower} only; "
+                f"annotate what its provider returns as {key}, or write Provider({key}, ...)"
+            )
+
     def _recipe(self, factory: Callable[..., Any], lifetime: Lifetime) -> Recipe:
         return Recipe(factory, needs_of(factory, config=self.config), lifetime, opens(factory))
 
@@ -95,11 +115,13 @@ class Recipes:
 
     def _check_needs(self, recipe: Recipe, path: tuple[Key, ...]) -> None:
         for need in recipe.needs:
-            if not self.known(need.key) and not need.optional:
-                raise DeclarationError(
-                    f"{name_of(recipe.factory)}: parameter {need.parameter!r} asks for {need.key}, "
-                    f"which nothing provides; add a provider of {need.key} to the service"
-                )
+            asking = f"{name_of(recipe.factory)}: parameter {need.parameter!r} asks for {need.key}"
+            if not self.known(need.key):
+                self.refuse_narrower(need.key, asking, only_interfaces=need.optional)
+                if not need.optional:
+                    raise DeclarationError(
+                        f"{asking}, which nothing provides; add a provider of {need.key} to the service"
+                    )
             self._check(need.key, path)
 
     def _needs_execution(self, recipe: Recipe) -> bool:
@@ -148,6 +170,7 @@ class Container:
     async def get(self, key: Key) -> Any:
         """Return the value of the process for *key*, or ``None`` if nobody provides it."""
         if not self._recipes.known(key):
+            self._recipes.refuse_narrower(key, f"the process asks for {key}", only_interfaces=True)
             return None
         await self.prepare([Need("", key)])
         return await self._value(key, self._process)
@@ -173,6 +196,18 @@ class Container:
             raise LookupError(f"nothing provides {key}")
         values.own[key] = await self._make(recipe, values)
         return values.own[key]
+
+
+def _is_below(kind: Any, wanted: Any) -> bool:
+    try:
+        return isinstance(kind, type) and issubclass(kind, wanted)
+    except TypeError:  # what is wanted is no class, or a protocol that cannot be asked
+        return False
+
+
+def _is_interface(kind: Any) -> bool:
+    """Whether *kind* says only what others are, so that nobody can mean to make one of it."""
+    return inspect.isabstract(kind) or getattr(kind, "_is_protocol", False)
 
 
 async def _enter(opened: Any, stack: AsyncExitStack) -> Any:

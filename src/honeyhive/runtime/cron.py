@@ -7,6 +7,7 @@ Five fields as everywhere, and a sixth for seconds at the end::
 
 A field is ``*``, a number, a name (``jan``, ``mon``), a range ``a-b``, any of these with a step ``/n``, or several
 with commas. Sunday is 0 or 7. If both days are restricted, either of them suffices, as in every cron since Vixie's.
+``@hourly``, ``@daily`` or ``@midnight``, ``@weekly``, ``@monthly``, ``@yearly`` or ``@annually`` say what they mean.
 """
 
 from __future__ import annotations
@@ -26,6 +27,15 @@ _NAMES: Final = (
 # fmt: on
 _MONTHS: Final = dict(zip(_NAMES[:12], range(1, 13), strict=True))
 _WEEKDAYS: Final = dict(zip(_NAMES[12:], range(7), strict=True))
+_NICKNAMES: Final = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 _LOOK_AHEAD_YEARS: Final = 9
 """29 February comes at most eight years after the last, across a turn of the century that has none."""
 
@@ -89,7 +99,7 @@ class Cron:
     once, unless the expression runs every hour: then nothing is left out. In UTC, the default, neither happens.
 
     Args:
-        expression: Five or six fields; the sixth is seconds.
+        expression: Five or six fields; the sixth is seconds. Or a name such as ``@daily``.
         zone: Where its hours are told.
 
     Raises:
@@ -131,7 +141,9 @@ class Cron:
             tick = self.next_after(tick)
 
     def _parse(self) -> Iterator[frozenset[int]]:
-        texts = self.expression.split()
+        texts = self._texts()
+        if len(texts) == 1 and texts[0].startswith("@"):
+            raise ValueError(f"cron expression {self.expression!r} is none of {', '.join(_NICKNAMES)}")
         if len(texts) not in {5, 6}:
             raise ValueError(
                 f"cron expression {self.expression!r} has {len(texts)} fields; "
@@ -143,13 +155,16 @@ class Cron:
             except ValueError as error:
                 raise ValueError(f"cron expression {self.expression!r}: {error}") from error
 
+    def _texts(self) -> list[str]:
+        return _NICKNAMES.get(self.expression, self.expression).split()
+
     def _is_day(self, local: datetime) -> bool:
         _, _, days, months, weekdays, _ = self._allowed
         if local.month not in months:
             return False
         by_date = local.day in days
         by_week = local.isoweekday() % 7 in weekdays or (local.isoweekday() == 7 and 7 in weekdays)
-        _, _, date_text, _, week_text, *_ = self.expression.split()
+        _, _, date_text, _, week_text, *_ = self._texts()
         if date_text.startswith("*") or week_text.startswith("*"):
             return by_date and by_week
         return by_date or by_week

@@ -22,7 +22,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 from honeyhive.runtime.cron import Cron
 
@@ -153,14 +153,16 @@ def every(cron: str, *, zone: tzinfo = UTC, missed: MissedRuns = "latest", dispa
     """Let a method run on time: once for each tick, however many schedulers there are.
 
     Args:
-        cron: Five fields, or six with seconds at the end: ``"*/15 * * * *"``, ``"* * * * * */5"``.
+        cron: Five fields, or six with seconds at the end: ``"*/15 * * * *"``, ``"* * * * * */5"``; or ``"@daily"``.
         zone: Where the hours of *cron* are told.
         missed: What becomes of ticks that passed while no scheduler ran.
         dispatch: Let a worker run it, instead of the scheduler itself.
 
     Raises:
-        ValueError: *cron* is no cron expression.
+        ValueError: *cron* is no cron expression, or *missed* none of the three words.
     """
+    if missed not in get_args(MissedRuns):
+        raise ValueError(f"missed={missed!r} is none of {', '.join(map(repr, get_args(MissedRuns)))}")
     return _leave(ScheduleFacts(Cron(cron, zone), missed, dispatch))
 
 
@@ -183,8 +185,8 @@ def controller(prefix: str = "", *, interceptors: Sequence[Interceptor] = (), **
 def facts_of(cls: type) -> Iterator[tuple[str, Facts]]:
     """Yield what the methods of *cls* are declared to do, with their names, in the order of the class body."""
     for name in _names(cls):
-        function = inspect.getattr_static(cls, name)
-        for facts in getattr(function, _FACTS, ()):
+        found = inspect.getattr_static(cls, name)
+        for facts in getattr(getattr(found, "__func__", found), _FACTS, ()):
             yield name, facts
 
 

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
@@ -29,7 +28,7 @@ from honeyhive.runtime.assembly import AnyHandler, Assembly, Handler, Process
 from honeyhive.runtime.declaring import RouteFacts, SocketFacts
 from honeyhive.runtime.execution import Execution, HttpExecution, WebsocketExecution
 from honeyhive.runtime.headers import Headers
-from honeyhive.runtime.providers import name_of, needs_of
+from honeyhive.runtime.providers import hints_of, name_of, needs_of
 from honeyhive.runtime.service import Service
 
 __all__ = ["answers", "app_of", "http_app"]
@@ -173,10 +172,7 @@ def _signature(handler: AnyHandler) -> inspect.Signature:
     And with the connection, which FastAPI passes to whoever asks for it.
     """
     function = handler.function
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise DeclarationError(f"{handler.label}: the annotation {error.name!r} is not known there") from error
+    hints = hints_of(function, handler.label)
     _, *parameters = inspect.signature(function).parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature(

@@ -36,7 +36,7 @@ from honeyhive.runtime.execution import Execution
 from honeyhive.runtime.hooks import use_session
 from honeyhive.runtime.interceptors import NOTHING, provide
 from honeyhive.runtime.ledgers.interface import Claim, TickLedger
-from honeyhive.runtime.publishing import Publisher
+from honeyhive.runtime.publishing import Publisher, refuse_blocking
 from honeyhive.utils.guard import guard
 
 __all__ = ["Once", "OutboxPublishing"]
@@ -62,6 +62,9 @@ class OutboxPublishing:
         session: The name of the session.
         prefix: Begins the names of the tables.
         poll_s: How often new messages are looked for, in seconds.
+
+    Raises:
+        DeclarationError: The bus would block the event loop.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class OutboxPublishing:
         prefix: str = "honeyhive_",
         poll_s: float = 0.1,
     ) -> None:
+        refuse_blocking(bus)
         self._database = Database(engine, Tables(prefix))
         self._outbox = _WholeOutbox(self._database)
         self._checkpoints = _WholeCheckpoints(self._database)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, g
 
 from honeyhive.exceptions import DeclarationError
 
-__all__ = ["Key", "Lifetime", "Need", "Provider", "Token", "as_provider", "name_of", "needs_of", "opens"]
+__all__ = ["Key", "Lifetime", "Need", "Provider", "Token", "as_provider", "hints_of", "name_of", "needs_of", "opens"]
 
 Lifetime: TypeAlias = Literal["process", "execution"]
 """How long a value lives: as long as the process, or as long as one execution."""
@@ -51,12 +51,21 @@ class Provider:
         token: Its name, where there are several of the type.
         lifetime: One value for the process, or one for each execution that needs it, made after all interceptors were
             entered: then its factory may use hooks.
+
+    Raises:
+        DeclarationError: There is no such lifetime.
     """
 
     provides: Any
     factory: Callable[..., Any]
     token: Token | None = None
     lifetime: Lifetime = "process"
+
+    def __post_init__(self) -> None:
+        if self.lifetime not in get_args(Lifetime):
+            raise DeclarationError(
+                f"the provider of {self.key} lives for {self.lifetime!r}, which is none of 'process' and 'execution'"
+            )
 
     @property
     def key(self) -> Key:
@@ -104,7 +113,7 @@ def needs_of(factory: Callable[..., Any], *, config: type | None = None) -> tupl
     Raises:
         DeclarationError: A parameter cannot be injected; the message names factory and parameter.
     """
-    hints = _hints(factory, ignoring="return")
+    hints = hints_of(factory, ignoring="return")
     return tuple(
         _need(factory, parameter, hints, config)
         for parameter in _parameters(factory)
@@ -156,7 +165,7 @@ def _key(annotation: Any) -> Key | None:
 
 
 def _returned(function: Callable[..., Any]) -> Any:
-    annotation = _hints(function).get("return")
+    annotation = hints_of(function).get("return")
     if get_origin(annotation) in _RETURNS_ITS_VALUE:
         return get_args(annotation)[0]
     return annotation
@@ -169,17 +178,35 @@ def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
         raise DeclarationError(f"{name_of(factory)} does not tell its parameters: {error}") from error
 
 
-def _hints(factory: Callable[..., Any], *, ignoring: str = "") -> dict[str, Any]:
-    subject = inspect.getattr_static(factory, "__init__") if isinstance(factory, type) else inspect.unwrap(factory)
-    asked = {name: hint for name, hint in getattr(subject, "__annotations__", {}).items() if name != ignoring}
-    try:
-        return typing.get_type_hints(
-            types.SimpleNamespace(__annotations__=asked), getattr(subject, "__globals__", {}), include_extras=True
-        )
-    except NameError as error:
-        raise DeclarationError(f"{name_of(factory)}: the annotation {error.name!r} is not known there") from error
-    except TypeError:
-        return {}
+def hints_of(function: Callable[..., Any], called: str = "", *, ignoring: str = "") -> dict[str, Any]:
+    """Return the annotations of *function*, a class or a function, looked up where it was written.
+
+    Args:
+        function: What is annotated; of a class its constructor.
+        called: What messages call it; its own name by default.
+        ignoring: An annotation that is left out, such as ``"return"``.
+
+    Raises:
+        DeclarationError: An annotation is not known there; the message names the parameter.
+    """
+    subject = inspect.getattr_static(function, "__init__") if isinstance(function, type) else inspect.unwrap(function)
+    known = getattr(subject, "__globals__", {})
+    found = {}
+    for name, annotation in getattr(subject, "__annotations__", {}).items():
+        if name == ignoring:
+            continue
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            found.update(typing.get_type_hints(alone, known, include_extras=True))
+        except NameError as error:
+            place = "what it returns" if name == "return" else f"parameter {name!r}"
+            raise DeclarationError(
+                f"{called or name_of(function)}: the annotation {error.name!r} of {place} is not known there; import "
+                "it in that module, and not for type checkers only"
+            ) from error
+        except TypeError:
+            continue
+    return found
 
 
 def name_of(factory: Callable[..., Any]) -> str:

@@ -9,12 +9,13 @@ from typing import Self
 import anyio
 from anyio.abc import TaskGroup
 
-from honeyhive.events import AsyncMessageBus, Message, MessageBus
+from honeyhive.events import AsyncMessageBus, InMemoryMessageBus, Message, MessageBus
+from honeyhive.exceptions import DeclarationError
 from honeyhive.runtime.execution import Execution
 from honeyhive.runtime.interceptors import provide
 from honeyhive.utils.guard import guard
 
-__all__ = ["Outlet", "Publisher", "Publishing"]
+__all__ = ["Outlet", "Publisher", "Publishing", "refuse_blocking"]
 
 
 class Publisher:
@@ -46,9 +47,13 @@ class Outlet:
 
     Args:
         bus: Takes the messages; stays open.
+
+    Raises:
+        DeclarationError: The bus would block the event loop.
     """
 
     def __init__(self, bus: MessageBus) -> None:
+        refuse_blocking(bus)
         self._bus = bus
         self._calls_handlers = isinstance(bus, AsyncMessageBus)
         self._beside: TaskGroup | None = None
@@ -126,6 +131,19 @@ class _Collecting(AbstractAsyncContextManager[None]):
         if kind is None:
             for message in self._publisher.waiting:
                 await self._outlet.publish(message)
+
+
+def refuse_blocking(bus: MessageBus) -> None:
+    """Raise if *bus* calls its handlers where it is published, which inside an event loop it cannot.
+
+    Raises:
+        DeclarationError: It does.
+    """
+    if isinstance(bus, InMemoryMessageBus):
+        raise DeclarationError(
+            "a service runs in an event loop, where an InMemoryMessageBus cannot call its handlers; "
+            "provide an AsyncMessageBus() as its MessageBus, or a bus with an engine"
+        )
 
 
 def _already_told(_: str, error: Exception) -> None:

@@ -20,7 +20,7 @@ from honeyhive.exceptions import DeclarationError
 from honeyhive.runtime.assembly import Handler, Process
 from honeyhive.runtime.declaring import MessageFacts, ScheduleFacts
 from honeyhive.runtime.execution import MessageExecution, ScheduleExecution
-from honeyhive.runtime.publishing import Outlet
+from honeyhive.runtime.publishing import Outlet, refuse_blocking
 from honeyhive.utils import Clock, SystemClock
 
 __all__ = ["ScheduledRun", "Worker", "bus_of", "dispatching", "worker_of"]
@@ -121,16 +121,22 @@ async def worker_of(process: Process) -> Worker:
     """Return the worker of *process*, with the bus and the clock that its service provides.
 
     Raises:
-        DeclarationError: No bus is provided.
+        DeclarationError: No bus is provided, or one that a worker cannot use.
     """
-    return Worker(process, await bus_of(process), await process.find(Clock))
+    bus = await bus_of(process)
+    if not hasattr(bus, "drain"):
+        raise DeclarationError(
+            f"a worker ends by letting its bus finish, and {type(bus).__name__} has no method drain(); "
+            "give it one that returns when what was taken is handled"
+        )
+    return Worker(process, bus, await process.find(Clock))
 
 
 async def bus_of(process: Process) -> DrainableBus:
     """Return the bus that the service provides.
 
     Raises:
-        DeclarationError: It provides none.
+        DeclarationError: It provides none, or one that blocks.
     """
     bus = await process.find(MessageBus)
     if bus is None:
@@ -138,6 +144,7 @@ async def bus_of(process: Process) -> DrainableBus:
             f"the service {process.assembly.service.name!r} needs a message bus, and no provider makes one; "
             "add Provider(MessageBus, ...)"
         )
+    refuse_blocking(bus)
     return cast("DrainableBus", bus)
 
 

@@ -36,6 +36,11 @@ def test_the_sixth_field_counts_seconds() -> None:
         ("0 0 13 * fri", "2026-01-01T00:00:00", "2026-01-02T00:00:00"),
         ("5/20 * * * *", "2026-01-01T00:00:00", "2026-01-01T00:05:00"),
         ("0 12 * * * 30,45", "2026-01-01T12:00:30", "2026-01-01T12:00:45"),
+        ("@hourly", "2026-01-01T00:00:00", "2026-01-01T01:00:00"),
+        ("@midnight", "2026-01-01T00:00:00", "2026-01-02T00:00:00"),
+        ("@weekly", "2026-01-01T00:00:00", "2026-01-04T00:00:00"),
+        ("@monthly", "2026-01-01T00:00:00", "2026-02-01T00:00:00"),
+        ("@annually", "2026-01-01T00:00:00", "2027-01-01T00:00:00"),
     ],
 )
 def test_the_next_tick_is_the_first_that_matches(expression: str, after: str, expected: str) -> None:
@@ -52,6 +57,7 @@ def test_the_next_tick_is_the_first_that_matches(expression: str, after: str, ex
         ("* 5-3 * * *", "the range '5-3' of hour runs backwards"),
         ("* * * * * -1", "second does not understand ''"),
         ("0 0 31 2 *", "never comes true"),
+        ("@reboot", "none of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually"),
     ],
 )
 def test_what_is_no_expression_is_refused_with_its_field(expression: str, words: str) -> None:

@@ -343,10 +343,29 @@ class NoSlash:
     async def read(self) -> None: ...
 
 
+class NoConnection:
+    @websocket("/live")
+    async def live(self, room: str) -> None: ...
+
+
+def greet(socket: WebSocket) -> str:
+    return socket.url.path
+
+
+class InjectedConnection:
+    @websocket("/live")
+    async def live(self, greeting: Annotated[str, Depends(greet)]) -> None: ...
+
+
+def test_a_socket_may_be_injected() -> None:
+    assert http_app(Service("shop", controllers=[InjectedConnection]), environ={})
+
+
 @pytest.mark.parametrize(
     "cls, words",
     [
-        (UnknownAnnotation, "UnknownAnnotation.read: the annotation 'Nowhere'"),
+        (NoConnection, r"NoConnection.live takes no connection.*live\(self, socket: WebSocket\)"),
+        (UnknownAnnotation, "UnknownAnnotation.read: the annotation 'Nowhere' of parameter 'value'"),
         (Streams, "Streams.read is a generator"),
         (BadOption, "BadOption.read cannot be a route: .*no_such_option"),
         (NoSlash, "NoSlash.read: its path 'tasks' must start with '/'"),

@@ -10,13 +10,16 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
+from honeyhive.events import AsyncMessageBus, Event, MessageBus
 from honeyhive.exceptions import ConfigurationError, DeclarationError
 from honeyhive.runtime import (
     Execution,
     HttpSettings,
+    MemoryTickLedger,
     Provider,
     SchedulerSettings,
     Service,
+    TickLedger,
     Token,
     WorkerSettings,
     controller,
@@ -325,9 +328,64 @@ class Idle:
     def rest(self) -> None: ...
 
 
+class Sold(Event):
+    item: str
+
+
 class TwoArguments:
+    @on_message(Sold)
+    async def handle(self, message: Sold, more: int) -> None: ...
+
+
+class HandlesText:
     @on_message(str)
-    async def handle(self, message: str, more: int) -> None: ...
+    async def handle(self, message: str) -> None: ...
+
+
+class NoSelf:
+    @get("/")
+    async def read(item: int) -> None: ...  # type: ignore[misc]  # noqa: N805 - the point of the test
+
+
+class NoArguments:
+    @get("/")
+    async def read() -> None: ...  # type: ignore[misc]  # the point of the test
+
+
+class StaticRoute:
+    @staticmethod
+    @get("/")
+    async def read(item: int) -> None: ...
+
+
+class UnknownAnnotation:
+    @get("/")
+    async def read(self, value: Nowhere) -> None: ...  # noqa: F821 - the point of the test
+
+
+class UnknownNeed:
+    def __init__(self, value: Nowhere) -> None: ...  # noqa: F821 - the point of the test
+
+    @get("/")
+    async def read(self) -> None: ...
+
+
+class WithBus:
+    def __init__(self, bus: MessageBus) -> None: ...
+
+    @get("/")
+    async def read(self) -> None: ...
+
+
+class WithBusOrNone:
+    def __init__(self, bus: MessageBus | None = None) -> None: ...
+
+    @get("/")
+    async def read(self) -> None: ...
+
+
+def narrow_bus() -> AsyncMessageBus:
+    return AsyncMessageBus()
 
 
 class NeedyJob:
@@ -368,6 +426,17 @@ def silent():  # type: ignore[no-untyped-def]  # the point of the test
         ({"controllers": [Idle]}, ["Idle handles nothing"]),
         ({"controllers": [Idle()]}, ["is no class"]),
         ({"controllers": [TwoArguments]}, ["TwoArguments.handle", "'more'"]),
+        ({"controllers": [HandlesText]}, ["HandlesText.handle", "str is no Message", "Event, Command or Query"]),
+        ({"controllers": [NoSelf]}, ["NoSelf.read", "self"]),
+        ({"controllers": [NoArguments]}, ["NoArguments.read", "self"]),
+        ({"controllers": [StaticRoute]}, ["StaticRoute.read", "self"]),
+        ({"controllers": [UnknownAnnotation]}, ["UnknownAnnotation.read", "'Nowhere' of parameter 'value'"]),
+        ({"controllers": [UnknownNeed]}, ["UnknownNeed.__init__", "'Nowhere' of parameter 'value'"]),
+        (
+            {"controllers": [WithBus], "providers": [narrow_bus]},
+            ["WithBus.__init__", "'bus'", "provided as AsyncMessageBus only", "Provider(MessageBus, ...)"],
+        ),
+        ({"controllers": [WithBusOrNone], "providers": [narrow_bus]}, ["WithBusOrNone.__init__", "as MessageBus"]),
         ({"controllers": [NeedyJob]}, ["NeedyJob.run", "'pool'"]),
         ({"controllers": [Twins]}, ["Twins.two", "Twins.one", "GET /a"]),
         ({"interceptors": [3]}, ["3 is no interceptor"]),
@@ -380,6 +449,22 @@ def test_a_declaration_that_cannot_work_is_refused_when_it_is_built(declared: di
         service.build({})
 
     assert [] == [word for word in words if word not in str(caught.value)]
+
+
+def test_a_lifetime_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(DeclarationError, match=r"the provider of Pool lives for 'request'.*'process' and 'execution'"):
+        Provider(Pool, pool_of, lifetime="request")  # type: ignore[arg-type]  # the point of the test
+
+
+def test_a_word_for_missed_ticks_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="missed='never' is none of 'skip', 'latest', 'all'"):
+        every("@daily", missed="never")  # type: ignore[arg-type]  # the point of the test
+
+
+async def test_a_ledger_that_is_provided_by_its_own_name_only_is_not_passed_over() -> None:
+    async with Service("shop", providers=[MemoryTickLedger]).build({}).opened() as process:
+        with pytest.raises(DeclarationError, match=r"provided as MemoryTickLedger only.*as TickLedger"):
+            await process.find(TickLedger)
 
 
 @pytest.mark.acceptance("J15")

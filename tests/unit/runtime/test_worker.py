@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from honeyhive import State
-from honeyhive.events import AsyncMessageBus, Command, Event, Message, MessageBus
+from honeyhive.events import AsyncMessageBus, Command, Event, InMemoryMessageBus, Message, MessageBus
 from honeyhive.exceptions import DeclarationError, MissingInterceptorError
 from honeyhive.resilience import RetryPolicy
 from honeyhive.runtime import (
@@ -307,6 +307,31 @@ async def test_a_tick_is_dispatched_to_a_worker_in_the_same_trace(capture_spans:
 async def test_a_service_without_a_bus_is_told_what_to_add() -> None:
     async with Service("shop", controllers=[Orders]).build({}).opened() as process:
         with pytest.raises(DeclarationError, match=r"'shop' needs a message bus.*Provider\(MessageBus"):
+            await worker_of(process)
+
+
+async def test_a_bus_that_would_block_the_event_loop_is_refused_when_the_process_opens() -> None:
+    providers = [Provider(MessageBus, InMemoryMessageBus)]
+    words = r"InMemoryMessageBus cannot.*provide an AsyncMessageBus\(\)"
+
+    with pytest.raises(DeclarationError, match=words):
+        async with Service("shop", providers=providers, interceptors=[Publishing]).build({}).opened():
+            """It does not come so far."""
+    async with Service("shop", providers=providers, controllers=[Orders]).build({}).opened() as process:
+        with pytest.raises(DeclarationError, match=words):
+            await worker_of(process)
+
+
+async def test_a_bus_that_cannot_end_is_refused_by_a_worker() -> None:
+    class TwoMethods(MessageBus):
+        def subscribe(self, message_type: type, handler: Any) -> None: ...
+
+        async def publish(self, message: Message) -> None: ...
+
+    declared = Service("shop", providers=[Provider(MessageBus, TwoMethods)], controllers=[Orders])
+
+    async with declared.build({}).opened() as process:
+        with pytest.raises(DeclarationError, match=r"TwoMethods has no method drain\(\)"):
             await worker_of(process)
 
 

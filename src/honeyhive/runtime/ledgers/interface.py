@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 __all__ = ["Claim", "TickLedger"]
 
@@ -27,6 +27,7 @@ class Claim:
     attempt: int = 1
 
 
+@runtime_checkable
 class TickLedger(Protocol):
     """Remembers for every tick who runs it and whether it is done.
 
