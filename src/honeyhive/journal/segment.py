@@ -121,6 +121,10 @@ class Index:
         """Where the last record ends; 0 when there is none."""
         return self._ends[-1] if self._ends else 0
 
+    def ends(self) -> tuple[int, int] | None:
+        """Where the first and the last record begin; ``None`` when there is none."""
+        return (self._starts[0], self._starts[-1]) if self._starts else None
+
     def add(self, start: int, end: int, items: int) -> None:
         """Add the record that follows the last one."""
         self._starts.append(start)
@@ -271,6 +275,14 @@ class Segment:
         Raises:
             OSError: The file cannot be read.
         """
+        known = None if self._index is None else self._index.ends()
+        if known is not None:
+            first, last = self.record_at(known[0]), self.record_at(known[1])
+            if first is not None and last is not None:
+                return first, last
+        return self._ends_by_scan()
+
+    def _ends_by_scan(self) -> tuple[Record, Record] | None:
         scanner = self.scanner(self.end, headers_only=True)
         found = [step for step in scanner.walk(0) if isinstance(step, Found)]
         first, last = self._first_whole(found, scanner), self._first_whole(reversed(found), scanner)
