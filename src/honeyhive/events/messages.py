@@ -48,6 +48,7 @@ __all__ = [
     "UnknownMessage",
     "complete",
     "content_names",
+    "require_message",
     "restore",
 ]
 
@@ -176,6 +177,21 @@ def complete(message_type: type[Message]) -> None:
         if "__dataclass_params__" in message_type.__dict__:
             delattr(message_type, "__dataclass_params__")
         raise
+
+
+def require_message(value: object) -> None:
+    """Raise unless *value* is a message.
+
+    Raises:
+        TypeError: It is none; says what to give instead.
+    """
+    if isinstance(value, Message):
+        return
+    if isinstance(value, type) and issubclass(value, Message):
+        raise TypeError(f"{value.__name__} is the class of messages, not one of them; give {value.__name__}(...)")
+    raise TypeError(
+        f"a message is an object of a class derived from Event, Command or Query, not {type(value).__name__}"
+    )
 
 
 def content_names(message_type: type[Message]) -> tuple[str, ...]:

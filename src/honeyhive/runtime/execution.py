@@ -29,7 +29,8 @@ class Execution:
 
     Attributes:
         name: What it is called in traces: low in cardinality, such as ``GET /tasks/{id}``.
-        id: The same for every attempt at the same work: a message's id, a schedule's name and tick. Empty for HTTP.
+        id: The same for every attempt at the same work: a message's id, a schedule's name and tick. Empty for
+            requests and connections, of which nobody knows whether they were tried before.
         carrier: What travelled with it: HTTP headers in lower case, headers of a message.
         handler: The method that will do it, as ``Class.method``; empty as long as none was found.
     """

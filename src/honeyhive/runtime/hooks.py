@@ -57,11 +57,12 @@ def hook(state: type[S], provided_by: str) -> Callable[[], S]:
         state: The state that is looked up.
         provided_by: The interceptor that provides it; named in the `MissingInterceptorError` where it is missing.
     """
+    name = f"use_{state.__name__}"
 
     def use() -> S:
-        return _provided(state, provided_by)
+        return _provided(state, f"{name}()", f"interceptors=[{provided_by}]")
 
-    use.__name__ = use.__qualname__ = f"use_{state.__name__}"
+    use.__name__ = use.__qualname__ = name
     return use
 
 
@@ -71,7 +72,7 @@ def use_execution() -> Execution:
     Raises:
         MissingInterceptorError: This is no execution.
     """
-    return _provided(Execution, "intercepted(execution, ...), or run it by a service")
+    return _provided(Execution, "use_execution()", "")
 
 
 def use_config(model: type[M]) -> M:
@@ -80,7 +81,9 @@ def use_config(model: type[M]) -> M:
     Raises:
         MissingInterceptorError: The service has none, or another one.
     """
-    found = _provided(Configured, f"config={model.__name__} to the service, or Configuration({model.__name__})").config
+    name = model.__name__
+    declared = f"config={name}, or interceptors=[Configuration({name})]"
+    found = _provided(Configured, f"use_config({name})", declared).config
     if not isinstance(found, model):
         raise MissingInterceptorError(f"the configuration here is a {type(found).__name__}, not a {model.__name__}")
     return found
@@ -96,8 +99,9 @@ def use_session(name: str = "default") -> AsyncSession:
     """
     from honeyhive.runtime.sql import Sessions
 
-    wanted = "SqlSession(url)" if name == "default" else f"SqlSession(url, name={name!r})"
-    sessions = _provided(Sessions, wanted).by_name
+    asked = "" if name == "default" else f"{name!r}"
+    wanted = f"SqlSession(url, name={asked})" if asked else "SqlSession(url)"
+    sessions = _provided(Sessions, f"use_session({asked})", f"interceptors=[{wanted}]").by_name
     if name not in sessions:
         raise MissingInterceptorError(f"no session {name!r} here; add {wanted} to the service's interceptors")
     session: AsyncSession = sessions[name]
@@ -112,7 +116,7 @@ def use_publisher() -> Publisher:
     """
     from honeyhive.runtime.publishing import Publisher
 
-    return _provided(Publisher, "Publishing(bus)")
+    return _provided(Publisher, "use_publisher()", "interceptors=[Publishing]")
 
 
 def use_ws_manager() -> SocketManager:
@@ -123,7 +127,7 @@ def use_ws_manager() -> SocketManager:
     """
     from honeyhive.runtime.sockets import SocketsState
 
-    return _provided(SocketsState, "Sockets").manager
+    return _provided(SocketsState, "use_ws_manager()", "interceptors=[Sockets]").manager
 
 
 def found_or_none(state: type[S]) -> S | None:
@@ -131,12 +135,15 @@ def found_or_none(state: type[S]) -> S | None:
     return ctx.state(state, None)
 
 
-def _provided(kind: type[T], provided_by: str) -> T:
-    """Return what the scopes here have under *kind*."""
+def _provided(kind: type[T], call: str, declared: str) -> T:
+    """Return what the scopes here have under *kind*; where there is nothing, *call* is told what is to be *declared*."""
     scope = innermost()
     found = None if scope is None else scope.states.find(kind)
-    if found is None:
+    if found is not None:
+        return found
+    if scope is None or scope.states.find(Execution) is None:
         raise MissingInterceptorError(
-            f"nothing here provides {kind.__name__}; add {provided_by}, and call the hook within an execution"
+            f"{call} was called outside of any execution; call it in a handler of a service, or in a block of "
+            "intercepted(execution, [...])"
         )
-    return found
+    raise MissingInterceptorError(f"{call} finds nothing here; declare the service with {declared}")

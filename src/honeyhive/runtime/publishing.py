@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup
 
-from honeyhive.events import AsyncMessageBus, InMemoryMessageBus, Message, MessageBus
+from honeyhive.events import AsyncMessageBus, InMemoryMessageBus, Message, MessageBus, PublishResult
+from honeyhive.events.messages import require_message
 from honeyhive.exceptions import DeclarationError
 from honeyhive.runtime.execution import Execution
 from honeyhive.runtime.interceptors import provide
@@ -28,15 +30,17 @@ class Publisher:
     def __init__(self) -> None:
         self.waiting: list[Message] = []
 
-    async def publish(self, message: Message) -> None:
+    def publish(self, message: Message) -> Awaitable[PublishResult]:
         """Have *message* leave when the execution has succeeded.
 
+        It is noted at once and on any thread, so that plain methods need not await it.
+
         Raises:
-            TypeError: It is no `Message`.
+            TypeError: It is no message.
         """
-        if not isinstance(message, Message):
-            raise TypeError(f"publish() takes a Message, not {type(message).__name__}")
+        require_message(message)
         self.waiting.append(message)
+        return PublishResult(message)
 
 
 class Outlet:

@@ -10,16 +10,18 @@ and schedulers, which hold no connection at all::
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import anyio
+import anyio.from_thread
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from honeyhive.events import Broadcaster, InMemoryMessageBus, Message, MessageBus
+from honeyhive.events.buses.delivery import runs_event_loop
 from honeyhive.exceptions import DeclarationError
 from honeyhive.models.state import State
 from honeyhive.runtime.execution import Execution
@@ -160,6 +162,14 @@ class SocketConnection:
             pass
 
 
+class _Sent:
+    """What has been sent already may be awaited too."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield  # makes it a generator, which is what Python awaits
+
+
 class SocketManager:
     """Knows the connections of this process and reaches those of all, between entering and leaving it.
 
@@ -190,9 +200,16 @@ class SocketManager:
         """The connections that this process holds at the moment."""
         return frozenset(self._connections)
 
-    async def broadcast(self, data: str | bytes, *, room: str | None = None) -> None:
-        """Tell all connections of the service, or those in *room*, in whatever process they are."""
-        await self._relay.send(Frame(data, room))
+    def broadcast(self, data: str | bytes, *, room: str | None = None) -> Awaitable[None]:
+        """Tell all connections of the service, or those in *room*, in whatever process they are.
+
+        On a worker thread, where plain methods run, it need not be awaited and blocks instead.
+        """
+        frame = Frame(data, room)
+        if runs_event_loop():
+            return self._relay.send(frame)
+        anyio.from_thread.run(self._relay.send, frame)
+        return _Sent()
 
     @asynccontextmanager
     async def connected(self, socket: WebSocket, *, rooms: Iterable[str] = ()) -> AsyncGenerator[SocketConnection]:

@@ -147,6 +147,12 @@ class BusContract:
         assert event.note == own.messages[0].note
         assert [] == not_meant.messages
 
+    @pytest.mark.parametrize("wrong", [Paid, "Paid"], ids=["the class of a message", "a text"])
+    async def test_what_is_no_message_is_refused(self, make: Make, wrong: Any) -> None:
+        async with running(make(), []) as bus:
+            with pytest.raises(TypeError, match="message"):
+                await (anyio.to_thread.run_sync(bus.publish, wrong) if self.blocks else bus.publish(wrong))
+
     async def test_handlers_are_functions_coroutine_functions_or_objects(self, make: Make) -> None:
         heard = Heard()
 

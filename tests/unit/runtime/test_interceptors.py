@@ -139,21 +139,30 @@ async def test_a_later_interceptor_may_use_what_an_earlier_one_provides() -> Non
 @pytest.mark.parametrize(
     "use, words",
     [
-        (use_tenant, "TenantInterceptor"),
-        (use_execution, "intercepted"),
+        (use_tenant, r"use_Tenant\(\) finds nothing here; declare the service with interceptors=\[TenantInterceptor\]"),
         pytest.param(
             use_session,
-            "SqlSession",
+            r"use_session\(\).*interceptors=\[SqlSession\(url\)\]",
             marks=pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="sqlalchemy is not installed"),
         ),
-        (use_publisher, "Publishing"),
-        (use_ws_manager, "Sockets"),
-        (lambda: use_config(State), "config=State"),
+        (use_publisher, r"use_publisher\(\).*interceptors=\[Publishing\]"),
+        (use_ws_manager, r"use_ws_manager\(\).*Sockets"),
+        (lambda: use_config(State), r"use_config\(State\).*config=State"),
     ],
 )
-async def test_a_missing_hook_names_the_interceptor_to_add(use: Any, words: str) -> None:
+async def test_a_hook_that_finds_nothing_names_itself_and_the_interceptor_to_add(use: Any, words: str) -> None:
     with pytest.raises(MissingInterceptorError, match=words):
+        async with intercepted(REQUEST):
+            use()
+    with pytest.raises(MissingInterceptorError, match="outside of any execution"):
         use()
+
+
+async def test_outside_of_executions_there_are_no_facts_of_one() -> None:
+    with pytest.raises(
+        MissingInterceptorError, match=r"use_execution\(\) was called outside .* a handler of a service"
+    ):
+        use_execution()
 
 
 async def test_configuration_is_an_interceptor_too() -> None:

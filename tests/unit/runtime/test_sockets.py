@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from honeyhive.events import AsyncMessageBus, InMemoryMessageBus, KafkaMessageBus, Message
@@ -114,3 +115,17 @@ class TwoMethods:
 def test_a_bus_that_cannot_broadcast_is_refused() -> None:
     with pytest.raises(DeclarationError, match=r"a TwoMethods does not broadcast; .* Sockets\(relay=\.\.\.\)"):
         Sockets(TwoMethods())
+
+
+async def test_a_plain_method_broadcasts_from_its_thread() -> None:
+    told: list[Frame] = []
+
+    class Remembering(LocalRelay):
+        async def send(self, frame: Frame) -> None:
+            told.append(frame)
+
+    execution = WebsocketExecution(name="WEBSOCKET /live", path="/live")
+    async with Sockets(relay=Remembering()) as sockets, intercepted(execution, [sockets]):
+        await anyio.to_thread.run_sync(lambda: use_ws_manager().broadcast("hot tea"))
+
+    assert [Frame("hot tea")] == told

@@ -335,6 +335,18 @@ async def test_a_bus_that_cannot_end_is_refused_by_a_worker() -> None:
             await worker_of(process)
 
 
+async def test_a_plain_method_publishes_without_waiting() -> None:
+    class Plain(Orders):
+        @get("/orders/{order}")
+        def place(self, order: str) -> None:  # type: ignore[override]  # the point of the test
+            use_publisher().publish(SendReceipt(order=order))
+
+    async with working(service(Plain)) as process:
+        await request(process, "tea")
+
+    assert [("receipts.send", "tea")] == messages()
+
+
 async def test_only_messages_can_be_published() -> None:
     class Wrong(Orders):
         @get("/orders/{order}")
@@ -342,7 +354,7 @@ async def test_only_messages_can_be_published() -> None:
             await use_publisher().publish(order)  # type: ignore[arg-type]  # the point of the test
 
     async with working(service(Wrong)) as process:
-        with pytest.raises(TypeError, match="takes a Message, not str"):
+        with pytest.raises(TypeError, match="derived from Event, Command or Query, not str"):
             await request(process, "tea")
 
 

@@ -16,7 +16,7 @@ from honeyhive.events.buses.dead_letters import DeadLetter, InMemoryDeadLetters
 from honeyhive.events.buses.delivery import Dispatcher, raise_errors, runs_event_loop
 from honeyhive.events.buses.order import KeyedOrder
 from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
-from honeyhive.events.messages import Message
+from honeyhive.events.messages import Message, require_message
 from honeyhive.events.tracing import MessageTracing
 from honeyhive.exceptions import BusClosedError
 from honeyhive.resilience import RetryPolicy
@@ -125,6 +125,7 @@ class AsyncMessageBus(MessageBus, Broadcaster):
 
         Raises:
             BusClosedError: The bus was closed, or this is no thread of an event loop.
+            TypeError: *message* is none.
             ExceptionGroup: Several handlers failed; one that fails alone raises its own error.
         """
         return _in_loop(self._publish, message)
@@ -136,6 +137,7 @@ class AsyncMessageBus(MessageBus, Broadcaster):
 
         Raises:
             BusClosedError: The bus was closed, or this is no thread of an event loop.
+            TypeError: *message* is none.
         """
         return _in_loop(self._broadcast, message)
 
@@ -208,6 +210,7 @@ def _in_loop(
     send: Callable[[Message], Coroutine[Any, Any, PublishResult]], message: Message
 ) -> Awaitable[PublishResult]:
     """Return what is to be awaited inside the event loop; on one of its worker threads do it and return the result."""
+    require_message(message)
     if runs_event_loop():
         return send(message)
     try:

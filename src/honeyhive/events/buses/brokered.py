@@ -29,7 +29,7 @@ from honeyhive.events.buses.partitions import unless
 from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.codec import MessageCodec
 from honeyhive.events.lineage import delivered
-from honeyhive.events.messages import Message
+from honeyhive.events.messages import Message, require_message
 from honeyhive.events.tracing import MessageTracing, continued
 from honeyhive.exceptions import BusClosedError, MessageFormatError, PublishError
 from honeyhive.resilience import RetryPolicy
@@ -190,7 +190,9 @@ class BrokerMessageBus(MessageBus, Broadcaster):
             BusClosedError: The bus was closed, or lives in another event loop.
             MessageFormatError: The message cannot be written.
             PublishError: The engine could not be reached in time.
+            TypeError: *message* is none.
         """
+        require_message(message)
         return self._publish(message) if self._home.is_here() else self._home.wait(self._publish(message))
 
     def broadcast(self, message: Message) -> Awaitable[PublishResult]:
@@ -200,7 +202,9 @@ class BrokerMessageBus(MessageBus, Broadcaster):
             BusClosedError: The bus was closed, or lives in another event loop.
             MessageFormatError: The message cannot be written.
             PublishError: The engine cannot be reached now.
+            TypeError: *message* is none.
         """
+        require_message(message)
         return self._broadcast(message) if self._home.is_here() else self._home.wait(self._broadcast(message))
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -10,7 +10,7 @@ from honeyhive.events.buses.broadcasts import tell_of_failure
 from honeyhive.events.buses.dead_letters import DeadLetter, InMemoryDeadLetters
 from honeyhive.events.buses.delivery import attempts, dead_letter, raise_errors, tried
 from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
-from honeyhive.events.messages import Message
+from honeyhive.events.messages import Message, require_message
 from honeyhive.events.tracing import MessageTracing, mark_failed, records_spans
 from honeyhive.exceptions import BusClosedError
 from honeyhive.resilience import RetryPolicy
@@ -97,9 +97,11 @@ class InMemoryMessageBus(MessageBus, Broadcaster):
 
         Raises:
             BusClosedError: The bus was closed.
+            TypeError: *message* is none.
             ExceptionGroup: Several handlers failed; one that fails alone raises its own error.
         """
         self._refuse_if_closed()
+        require_message(message)
         subscriptions = self._subscriptions.of(message)
         if records_spans():
             with self._tracing.publishing(message):
@@ -115,8 +117,10 @@ class InMemoryMessageBus(MessageBus, Broadcaster):
 
         Raises:
             BusClosedError: The bus was closed.
+            TypeError: *message* is none.
         """
         self._refuse_if_closed()
+        require_message(message)
         with self._tracing.publishing(message):
             for listener in self._listeners.of(message):
                 self._tell(listener, message)
