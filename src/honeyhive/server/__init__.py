@@ -14,6 +14,7 @@
     logs         OTLP logs as rows                  reports   what programs have lost
     ingest       the routes that take data in       adoption  what was recorded while no backend ran
     log          the journal: accepted means on the disk
+    postgres_log, postgres_storage   the same for several processes, in PostgreSQL
     projecting   told that the log has grown
     projector    from the log to the read model               history   as it was; the read model made anew
     records      spans and events as rows           figures   tokens, model, cost of an event
@@ -25,7 +26,8 @@
     reading      the routes that give data out      pages/    the same for people
     live         what has just become readable, over a WebSocket      watching   its other end
 
-The journal is the truth; the SQLite file beside it can be made again from the journal at any time.
+The log is the truth: a journal, or a table. The read model beside it, a SQLite file or tables, can be made again from
+the log at any time.
 """
 
 from __future__ import annotations

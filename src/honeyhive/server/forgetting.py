@@ -23,7 +23,7 @@ from honeyhive.server.marks import LogKind, Saying, carried, forgotten
 from honeyhive.server.removal import Step, forgotten_before, needed, next_step, sayings_in
 from honeyhive.server.stores import Connection, Database, IndexMissingError
 
-__all__ = ["Append", "Forgetter", "JournalForgetter", "Size"]
+__all__ = ["Append", "Forgetter", "JournalForgetter", "LogForgetter", "Size"]
 
 _ROWS: Final = 2_000
 """How many rows go in one transaction, about: readers and what comes in wait no longer for it than for any other."""
@@ -89,7 +89,73 @@ class Forgetter(ABC):
         """
 
 
-class JournalForgetter(Forgetter):
+class LogForgetter(Forgetter):
+    """What is the same for every log: which records say that something is forgotten, and what is carried over.
+
+    Args:
+        append: Appends to the log.
+        database: Where the read model is.
+        settle: Returns when the read model shows everything up to a position, or raises an error.
+        rows: How many rows of the read model go in one transaction, about.
+    """
+
+    def __init__(
+        self, append: Append, database: Database, *, settle: Callable[[Position], None], rows: int = _ROWS
+    ) -> None:
+        self._append = append
+        self._database = database
+        self._settle = settle
+        self._rows = rows
+
+    def forget_before(self, before_ns: int) -> Iterator[None]:
+        self.seal(before_ns)  # before the records that say so, which would keep the segment
+        last = self.newest()
+        if last is not None:
+            self._settle(last)
+        while (step := self._asked(lambda index: next_step(index, before_ns, self._rows), None)) is not None:
+            self._mark(step)
+            yield
+        yield from self.drop(before_ns)
+
+    @abstractmethod
+    def newest(self) -> Position | None:
+        """Return the position of the newest record in the log."""
+
+    @abstractmethod
+    def drop(self, before_ns: int) -> Iterator[None]:
+        """Drop records that were accepted before *before_ns* from the log, step by step, once `leave` has been called."""
+
+    def leave(self, before_ns: int, sayings: Callable[[Connection], Iterable[Saying]]) -> None:
+        """Say in the log that what was accepted before *before_ns* is forgotten, and carry *sayings* over."""
+        if self._asked(forgotten_before, 0) < before_ns:
+            self._mark(Step(before_ns))
+        last = self._asked(lambda index: self._carry_over(sayings(index)), None)
+        if last is not None:
+            self._settle(last)
+
+    def _mark(self, step: Step) -> None:
+        """Say in the log that *step* is forgotten; what has got something of it meanwhile keeps what was said of it."""
+        self._settle(self._append(LogKind.FORGOTTEN, forgotten(step.before_ns, step.sayings), self._rows))
+        last = self._carry_over(self._asked(lambda index: needed(index, step.sayings), []))
+        if last is not None:
+            self._settle(last)
+
+    def _carry_over(self, sayings: Iterable[Saying]) -> Position | None:
+        last = None
+        for part in _parts(sayings):
+            last = self._append(LogKind.CARRIED, carried(part), len(part))
+        return last
+
+    def _asked(self, question: Callable[[Connection], T], otherwise: T) -> T:
+        """Put *question* to the read model; *otherwise* is the answer when there is none yet."""
+        try:
+            with self._database.reading(longest_s=_READING_S) as connection:
+                return question(connection)
+        except IndexMissingError:
+            return otherwise
+
+
+class JournalForgetter(LogForgetter):
     """Forgets in a journal, segment by segment, and in the read model made from it.
 
     Args:
@@ -109,11 +175,8 @@ class JournalForgetter(Forgetter):
         settle: Callable[[Position], None],
         rows: int = _ROWS,
     ) -> None:
+        super().__init__(append, database, settle=settle, rows=rows)
         self._journal = journal
-        self._append = append
-        self._database = database
-        self._settle = settle
-        self._rows = rows
         self._segments = DatedSegments(journal)
 
     @property
@@ -137,46 +200,15 @@ class JournalForgetter(Forgetter):
         if any(segment.bytes and not segment.sealed and segment.oldest_ns < before_ns for segment in segments):
             self._journal.begin_afresh()
 
-    def forget_before(self, before_ns: int) -> Iterator[None]:
-        self.seal(before_ns)  # before the records that say so, which would keep the segment
-        if self._journal.last is not None:
-            self._settle(self._journal.last)
-        while (step := self._asked(lambda index: next_step(index, before_ns, self._rows), None)) is not None:
-            self._mark(step)
-            yield
+    def newest(self) -> Position | None:
+        return self._journal.last
+
+    def drop(self, before_ns: int) -> Iterator[None]:
         doomed = [each.name for each in self._segments.read() if each.sealed and each.newest_ns < before_ns]
         if doomed:
-            self._drop(doomed, before_ns)
+            self.leave(before_ns, lambda index: sayings_in(index, doomed))
+            self._journal.forget(doomed)
             yield
-
-    def _mark(self, step: Step) -> None:
-        """Say in the log that *step* is forgotten; what has got something of it meanwhile keeps what was said of it."""
-        self._settle(self._append(LogKind.FORGOTTEN, forgotten(step.before_ns, step.sayings), self._rows))
-        last = self._carry_over(self._asked(lambda index: needed(index, step.sayings), []))
-        if last is not None:
-            self._settle(last)
-
-    def _drop(self, segments: Sequence[str], before_ns: int) -> None:
-        if self._asked(forgotten_before, 0) < before_ns:
-            self._mark(Step(before_ns))
-        last = self._asked(lambda index: self._carry_over(sayings_in(index, segments)), None)
-        if last is not None:
-            self._settle(last)
-        self._journal.forget(segments)
-
-    def _carry_over(self, sayings: Iterable[Saying]) -> Position | None:
-        last = None
-        for part in _parts(sayings):
-            last = self._append(LogKind.CARRIED, carried(part), len(part))
-        return last
-
-    def _asked(self, question: Callable[[Connection], T], otherwise: T) -> T:
-        """Put *question* to the read model; *otherwise* is the answer when there is none yet."""
-        try:
-            with self._database.reading(longest_s=_READING_S) as connection:
-                return question(connection)
-        except IndexMissingError:
-            return otherwise
 
 
 def _parts(sayings: Iterable[Saying]) -> Iterator[Sequence[Saying]]:

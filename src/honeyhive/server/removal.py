@@ -24,6 +24,7 @@ __all__ = [
     "needed",
     "next_step",
     "remove",
+    "sayings_before",
     "sayings_in",
     "text_of",
 ]
@@ -157,15 +158,24 @@ def _saying(cells: Cells, *, is_start: bool) -> Saying:
 def sayings_in(connection: Connection, segments: Iterable[str]) -> Iterator[Saying]:
     """Yield the starts and updates that are kept, and whose newest record in the log is in one of *segments*."""
     for segment in segments:
-        within = (f"{segment}/", f"{segment}0")  # what sorts behind the solidus
-        for cells in connection.stream(
-            "SELECT event, position, recorded_ns FROM session_starts WHERE held >= ? AND held < ?", within
-        ):
-            yield _saying(cells, is_start=True)
-        for cells in connection.stream(
-            "SELECT fields, position, recorded_ns FROM amendments WHERE held >= ? AND held < ?", within
-        ):
-            yield _saying(cells, is_start=False)
+        yield from _sayings(connection, f"{segment}/", f"{segment}0")  # what sorts behind the solidus
+
+
+def sayings_before(connection: Connection, position: Position) -> Iterator[Saying]:
+    """Yield the starts and updates that are kept, and whose newest record in the log is in front of *position*."""
+    yield from _sayings(connection, f"{position.segment}/", text_of(position))
+
+
+def _sayings(connection: Connection, begin: str, end: str) -> Iterator[Saying]:
+    within = (begin, end)
+    for cells in connection.stream(
+        "SELECT event, position, recorded_ns FROM session_starts WHERE held >= ? AND held < ?", within
+    ):
+        yield _saying(cells, is_start=True)
+    for cells in connection.stream(
+        "SELECT fields, position, recorded_ns FROM amendments WHERE held >= ? AND held < ?", within
+    ):
+        yield _saying(cells, is_start=False)
 
 
 def age_of(connection: Connection) -> Age | None:

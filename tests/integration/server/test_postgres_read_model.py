@@ -229,6 +229,19 @@ def test_tables_of_an_older_version_are_made_anew(
     assert [] == Queries(open_database()).traces(Listing()).items
 
 
+def test_a_worker_whose_tables_a_newer_version_has_replaced_buries_nothing(
+    place: PostgresDatabase, records: MakeRecords, make_span: MakeSpan
+) -> None:
+    [record] = records([make_span(1)])
+    model = ReadModel(place)
+    model.open()
+    with place.writing() as connection:
+        connection.execute("UPDATE read_model_version SET version = 999")
+
+    with pytest.raises(model.outages, match="another version"):
+        model.apply([record])
+
+
 def test_tables_of_a_newer_version_are_left_alone(place: PostgresDatabase, open_database: OpenDatabase) -> None:
     Store(place)
     with place.writing() as connection:

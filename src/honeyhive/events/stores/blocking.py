@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from honeyhive.events.messages import Event
@@ -32,12 +33,19 @@ class LoopThread:
             RuntimeError: This is the thread of the loop, which would wait for itself.
             StoreClosedError: It is closed.
         """
-        loop = self._running()
-        if _is_current(loop):
+        if _is_current(self._running()):
             raise RuntimeError(
                 "a blocking store cannot be used in its own event loop; use the asynchronous store there"
             )
-        return asyncio.run_coroutine_threadsafe(work(), loop).result()
+        return self.submit(work).result()
+
+    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Run the coroutine that *work* makes, and return the future of its result; does not wait.
+
+        Raises:
+            StoreClosedError: It is closed.
+        """
+        return asyncio.run_coroutine_threadsafe(work(), self._running())
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Await what *last* makes, in the loop, and end the loop; twice is once."""

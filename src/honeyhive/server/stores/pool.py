@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
 from hashlib import blake2b
@@ -24,6 +25,7 @@ _AWAY: Final = ("08", "40", "53", "57", "58", "25P03", "55P03")
 """What the codes of errors begin with that say so: connection, rollback by the server, resources, intervention, system."""
 _FORBIDDEN: Final = ("28", "3D", "42501")
 """... that say that we may not: authorisation, no such database, no right."""
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 _MOST_CONNECTIONS: Final = 16
 _STREAMED: Final = 500
 _MARK: Final = re.compile(r"\?")
@@ -53,11 +55,16 @@ class Pool:
         url: ``postgresql://user@host/name``.
         schema: Where unqualified names are looked up.
 
+    Attributes:
+        schema: Its name.
+
     Raises:
-        ConfigurationError: asyncpg is missing, or the URL is of another kind.
+        ConfigurationError: asyncpg is missing, the URL is of another kind, or the name of the schema is none.
     """
 
     def __init__(self, url: str, *, schema: str) -> None:
+        if not _NAME.fullmatch(schema):
+            raise ConfigurationError(f"{schema!r} is no name for a schema; use small letters, digits and underscores.")
         if not url.startswith(("postgresql://", "postgres://")):
             raise ConfigurationError(f"{url.partition(':')[0]}: is not PostgreSQL; write postgresql://USER@HOST/NAME")
         try:
@@ -67,7 +74,7 @@ class Pool:
         self._driver = asyncpg
         self._errors = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
         self._url = url
-        self._schema = schema
+        self.schema = schema
         self._thread = LoopThread()
         self._pool: Any = None
 
@@ -79,13 +86,11 @@ class Pool:
             StoreClosedError: The pool is closed.
             ConfigurationError: The database does not exist, or does not let us in.
         """
-        try:
-            return self._thread.call(work)
-        except (*self._errors, OSError) as error:
-            told = self._told(error)
-            if told is error:
-                raise
-            raise told from error
+        return self._thread.call(lambda: self._telling(work))
+
+    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Run the coroutine that *work* makes, and return the future of its result; errors as with `call`."""
+        return self._thread.submit(lambda: self._telling(work))
 
     @contextmanager
     def transaction(
@@ -119,6 +124,15 @@ class Pool:
         async with pool.acquire() as raw:
             yield raw
 
+    async def _telling(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await work()
+        except (*self._errors, OSError) as error:
+            told = self._told(error)
+            if told is error:
+                raise
+            raise told from error
+
     async def _begin(self, prelude: Sequence[str], isolation: str, is_readonly: bool) -> Begun:
         raw = await (await self._connections()).acquire()
         try:
@@ -151,7 +165,7 @@ class Pool:
                 min_size=0,
                 max_size=_MOST_CONNECTIONS,
                 connection_class=_kept_as_it_is(self._driver),
-                server_settings={**_SETTINGS, "search_path": f'"{self._schema}"'},
+                server_settings={**_SETTINGS, "search_path": f'"{self.schema}"'},
             )
         await self._pool  # whoever comes second waits for the first
         return self._pool

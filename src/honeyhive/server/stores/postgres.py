@@ -13,12 +13,12 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from typing import Any, Final
 
-from honeyhive.exceptions import ConfigurationError
+from honeyhive.exceptions import ConfigurationError, StoreUnavailableError
 from honeyhive.server.stores.interface import Connection, Database, IndexMissingError, Writer
 from honeyhive.server.stores.pool import Pool, lock_of
 from honeyhive.server.stores.schema import SCHEMA_VERSION, schema_text
 
-__all__ = ["PostgresDatabase"]
+__all__ = ["PostgresDatabase", "make_schema"]
 
 _TABLE: Final = re.compile(r"CREATE TABLE (\w+)")
 _WORDS: Final = ((re.compile(r" WITHOUT ROWID"), ""), (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'))
@@ -29,7 +29,6 @@ _UNSYNCED: Final = "SET LOCAL synchronous_commit = off"
 _BY_INDEX: Final = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
 """A writer looks for keys only, and keeps its plans from when the tables were small."""
 _BY_VALUES: Final = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
-_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 
 
 class PostgresDatabase(Database):
@@ -47,11 +46,8 @@ class PostgresDatabase(Database):
     """
 
     def __init__(self, url: str, *, schema: str = "honeyhive") -> None:
-        if not _NAME.fullmatch(schema):
-            raise ConfigurationError(f"{schema!r} is no name for a schema; use small letters, digits and underscores.")
         self.schema = schema
         self.pool = Pool(url, schema=schema)
-        self._is_known = False
 
     least_bytes = 0
 
@@ -80,36 +76,31 @@ class PostgresDatabase(Database):
         limits = f"SET LOCAL statement_timeout = {longest_ms}; {_BY_VALUES}"
         try:
             with self.pool.transaction(limits, isolation="repeatable_read", is_readonly=True) as connection:
-                self._require_version(connection)
+                if _version_in(connection) != SCHEMA_VERSION:
+                    raise IndexMissingError(str(self))
                 yield connection
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
-            self._is_known = False
             raise IndexMissingError(str(self)) from error
 
-    def writing(self) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
         """Give a connection beside which no other writer of the read model runs; see `Writer.transaction`."""
-        return self.pool.transaction(
-            lock_of(f"{self.schema} read model"), f"{_LONGEST_PAUSE}; {_UNSYNCED}; {_BY_INDEX}"
-        )
+        lock = lock_of(f"{self.schema} read model")
+        with self.pool.transaction(lock, f"{_LONGEST_PAUSE}; {_UNSYNCED}; {_BY_INDEX}") as connection:
+            if (
+                _version_in(connection) != SCHEMA_VERSION
+            ):  # else all that fails now would be taken for faults of records
+                raise StoreUnavailableError(f"{self} was made anew by another version of honeyhive; use one version.")
+            yield connection
 
     def close(self) -> None:
         """Close all connections; twice is once."""
         self.pool.close()
 
-    def _require_version(self, connection: Connection) -> None:
-        if self._is_known:
-            return
-        row = connection.row("SELECT version FROM read_model_version")
-        if row is None or row["version"] != SCHEMA_VERSION:
-            raise IndexMissingError(str(self))
-        self._is_known = True
-
     async def _make(self) -> None:
         """Make the tables; processes that start at the same moment do so one after the other."""
         async with self.pool.acquired() as raw, raw.transaction():
-            await raw.execute(lock_of(f"{self.schema} schema"))
-            if not await raw.fetchval("SELECT to_regnamespace($1) IS NOT NULL", self.schema):
-                await raw.execute(f'CREATE SCHEMA "{self.schema}"')
+            await make_schema(raw, self.schema)
             await raw.execute("CREATE TABLE IF NOT EXISTS read_model_version (version BIGINT NOT NULL)")
             version = await raw.fetchval("SELECT version FROM read_model_version")
             if version is not None and version > SCHEMA_VERSION:
@@ -134,6 +125,18 @@ class _Writer(Writer):
 
     def close(self) -> None:
         """Do nothing: the connections are the database's."""
+
+
+def _version_in(connection: Connection) -> object:
+    row = connection.row("SELECT version FROM read_model_version")
+    return None if row is None else row["version"]
+
+
+async def make_schema(raw: Any, schema: str) -> None:
+    """Make *schema* where it is not there yet; until the transaction ends, nobody else makes anything in it."""
+    await raw.execute(lock_of(f"{schema} schema"))
+    if not await raw.fetchval("SELECT to_regnamespace($1) IS NOT NULL", schema):
+        await raw.execute(f'CREATE SCHEMA "{schema}"')
 
 
 async def _make_anew(raw: Any) -> None:

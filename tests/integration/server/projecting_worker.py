@@ -1,0 +1,37 @@
+"""A worker that projects in small steps until it is ended: ``projecting_worker.py URL SCHEMA``."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+
+from honeyhive.events.log import DatedRecord
+from honeyhive.events.projector import Projector
+from honeyhive.journal import Position
+from honeyhive.server.postgres_log import PostgresLog
+from honeyhive.server.projector import ReadModel
+from honeyhive.server.stores import PostgresDatabase
+
+
+class FewAtOnce:
+    """A log that gives out few records at once, so that a worker can be killed in the middle."""
+
+    def __init__(self, log: PostgresLog) -> None:
+        self._log = log
+
+    def read(self, after: Position | None) -> Sequence[DatedRecord]:
+        return self._log.read(after)[:5]
+
+
+class Telling(ReadModel):
+    """A read model that tells each of its steps."""
+
+    def apply(self, records: Sequence[DatedRecord]) -> None:
+        print(len(records), flush=True)
+        super().apply(records)
+
+
+database = PostgresDatabase(sys.argv[1], schema=sys.argv[2])
+Projector(FewAtOnce(PostgresLog(database.pool)), Telling(database)).start()
+threading.Event().wait()
