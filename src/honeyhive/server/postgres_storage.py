@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, repeat
 from typing import Any, Final
@@ -111,23 +111,28 @@ class PostgresProgress(Progress):
             self._pool.submit(self._look)
         return self._backlog
 
-    async def reached(self, position: Position | None) -> None:
-        """Return when everything can be read that was accepted before the call, and everything up to *position*.
+    async def reached(self, position: Position) -> None:
+        """Return when everything up to *position* can be read; an outage of the database is waited for."""
+        async for _, projected in self._looks():
+            if projected >= position.offset:
+                return
 
-        An outage of the database is waited for.
-        """
+    async def caught_up(self) -> None:
+        """Return when everything can be read that is accepted by now, by whichever process; waits as `reached` does."""
         wanted: int | None = None
+        async for head, projected in self._looks():
+            wanted = head if wanted is None else wanted
+            if projected >= wanted:
+                return
+
+    async def _looks(self) -> AsyncIterator[tuple[int, int]]:
+        """Yield the newest number in the log, and up to which one it is projected, again and again."""
         for pause_s in chain(_PAUSES_S, repeat(_PAUSES_S[-1])):
             with suppress(StoreUnavailableError):
-                head, projected = await asyncio.wrap_future(self._pool.submit(self._look))
-                if wanted is None:
-                    wanted = max(head, 0 if position is None else position.offset)
-                if projected >= wanted:
-                    return
+                yield await asyncio.wrap_future(self._pool.submit(self._look))
             await asyncio.sleep(pause_s)
 
     async def _look(self) -> tuple[int, int]:
-        """Return the newest number in the log, and up to which one it is projected."""
         async with self._pool.acquired() as raw:
             head, projected = await _number(raw, _HEAD), await _number(raw, _PROJECTED)
         self._backlog = max(0, head - projected)

@@ -87,10 +87,12 @@ def payload(make_span: MakeSpan, request_with: Any) -> Callable[..., bytes]:
     return lambda n=1, **options: request_with(make_span(n, **options)).SerializeToString()
 
 
-def reached(storage: PostgresStorage, position: Position | None = None) -> None:
+def catch_up(storage: PostgresStorage) -> None:
+    """Wait until everything can be read that was accepted, by whichever process."""
+
     async def wait() -> None:
         async with asyncio.timeout(60):
-            await storage.progress.reached(position)
+            await storage.progress.caught_up()
 
     asyncio.run(wait())
 
@@ -217,7 +219,7 @@ def test_processes_that_do_not_project_know_how_far_readers_can_see(
 
     assert eventually(lambda: other.progress.backlog == 30)
     worker.projector.start()
-    reached(other)
+    catch_up(other)
     worker.projector.stop()
 
     assert [30] == [trace["spans"] for trace in other.queries.traces(Listing()).items]
@@ -225,10 +227,28 @@ def test_processes_that_do_not_project_know_how_far_readers_can_see(
     assert (30, []) == (len(cluster.readable), cluster.failures)
 
 
+def test_a_position_is_waited_for(cluster: Cluster, payload: Callable[..., bytes]) -> None:
+    http, worker = cluster.storage(), cluster.storage()
+    position = http.log.append(RecordKind.SPANS, payload())
+
+    async def wait() -> None:
+        waiting = asyncio.create_task(http.progress.reached(position))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await asyncio.to_thread(worker.projector.start)
+        async with asyncio.timeout(60):
+            await waiting
+
+    asyncio.run(wait())
+    worker.projector.stop()
+
+    assert 1 == len(http.queries.traces(Listing()).items)
+
+
 def test_where_nothing_was_accepted_nothing_is_waited_for(cluster: Cluster) -> None:
     storage = cluster.storage()
 
-    reached(storage)
+    catch_up(storage)
 
     assert 0 == storage.progress.backlog
 
@@ -238,11 +258,11 @@ def test_a_read_model_is_made_anew_beside_other_workers(cluster: Cluster, payloa
     for n in range(1, 31):
         one.log.append(RecordKind.SPANS, payload(n, attributes=USED))
     one.projector.start()
-    reached(one)
+    catch_up(one)
     two = cluster.storage(rebuild=True)
 
     two.projector.start(wait_s=10)
-    reached(two)
+    catch_up(two)
     one.projector.stop()
     two.projector.stop()
 
@@ -270,7 +290,7 @@ def test_workers_that_are_killed_leave_nothing_out_and_nothing_double(
         for process in doomed:
             process.communicate()
     last = start()
-    reached(storage)
+    catch_up(storage)
     last.terminate()
     last.communicate()
 
@@ -296,7 +316,7 @@ def test_what_is_too_old_is_forgotten_in_log_and_read_model(
     storage.log.append(RecordKind.SPANS, payload(1, trace_id=9, name="older trace"))
     cluster.clock.advance(3_600)
     storage.log.append(RecordKind.SPANS, payload(2, name="young", attributes={"session.id": "s"}))
-    reached(storage)
+    catch_up(storage)
 
     Retention(storage.forgetter, keep_s=1_800, clock=cluster.clock).sweep()
     storage.projector.stop()
@@ -310,7 +330,7 @@ def test_what_is_too_old_is_forgotten_in_log_and_read_model(
     assert [RecordKind.SPANS, LogKind.FORGOTTEN, LogKind.CARRIED] == kinds
     made_anew = cluster.storage(rebuild=True)
     made_anew.projector.start(wait_s=10)
-    reached(made_anew)
+    catch_up(made_anew)
     made_anew.projector.stop()
     assert session == made_anew.queries.session("s")
 
