@@ -19,10 +19,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", default=DEFAULT_PORT, show_default=True, type=click.IntRange(0, 65_535), help="Port; 0 for any free one."
-)
+@click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65_535), help=f"Port; 0 for any free one. [default: {DEFAULT_PORT}]")
 @click.option("--data", type=_FOLDER, help="Where everything is kept. [default: $XDG_DATA_HOME/honeyhive]")
 @click.option("--token-file", type=_FILE, help="File (mode 0600) with a token of your own, 32 characters or more.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="A further name the backend is called by.")
@@ -33,8 +31,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--rebuild", is_flag=True, help="Make the index anew from the journal.")
 def serve(
-    host: str,
-    port: int,
+    host: str | None,
+    port: int | None,
     data: Path | None,
     token_file: Path | None,
     hosts: tuple[str, ...],
@@ -48,24 +46,25 @@ def serve(
     It takes spans and events in, keeps them, and shows them in a browser. Programs on this machine find it by themselves.
     """
     try:
-        from honeyhive.runtime.configuration import read_config
-        from honeyhive.server.config import PREFIX, LocalConfig
+        from honeyhive.server.config import read_local_config
         from honeyhive.server.serve import run_server
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error.name} is missing. Run: pip install 'honeyhive[server]'") from error
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     given = {
+        "host": host,
+        "port": port,
         "data": data,
         "token_file": token_file,
-        "hosts": hosts,
-        "anonymous_ingest": anonymous,
+        "hosts": hosts or None,
+        "anonymous_ingest": anonymous or None,
         "keep_days": keep_days,
         "keep_gb": keep_gb,
-        "rebuild": rebuild,
+        "rebuild": rebuild or None,
     }
     try:
-        config = read_config(LocalConfig, os.environ, prefix=PREFIX)
-        config = config.model_copy(update={name: value for name, value in given.items() if value})
-        run_server(config, host=host, port=port, announce=click.echo)
+        config = read_local_config(os.environ)
+        config = config.model_copy(update={name: value for name, value in given.items() if value is not None})
+        run_server(config, announce=click.echo)
     except HoneyHiveError as error:
         raise click.ClickException(str(error)) from error

@@ -3,6 +3,7 @@
 ::
 
     service      all of it as a service of the runtime     config     what it can be told
+    cluster      the same as several processes
     serve        the backend of this machine: sockets, discovery file
     home         where the data is
     storage      the log and the read model, together

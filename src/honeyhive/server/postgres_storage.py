@@ -67,10 +67,10 @@ class PostgresStorage(Storage):
     ) -> None:
         self._database = PostgresDatabase(url, schema=schema)
         self._pool = Pool(url, schema=schema)  # readers cannot keep the log waiting for a connection
-        self.log = PostgresLog(self._pool, on_append=on_append, clock=clock)
+        self.log = self._log = PostgresLog(self._pool, on_append=on_append, clock=clock)
         self.queries = Queries(self._database, longest_s=limits.query_s)
         self.projector = Projector(
-            self.log,
+            self._log,
             ReadModel(self._database, on_readable),
             on_failure=on_failure,
             poll_s=_POLL_S,
@@ -78,10 +78,19 @@ class PostgresStorage(Storage):
             clock=clock,
         )
         self.progress = PostgresProgress(self._pool, clock=clock)
-        self.forgetter = PostgresForgetter(self.log, self._database, settle=self._until_readable)
+        self.forgetter = PostgresForgetter(self._log, self._database, settle=self._until_readable)
 
     def _until_readable(self, position: Position) -> None:
         self._pool.submit(lambda: self.progress.reached(position)).result(_SETTLING_S)
+
+    def connect(self) -> None:
+        """Connect now, and not when first used.
+
+        Raises:
+            StoreUnavailableError: The database is away.
+            ConfigurationError: It does not let us in, or there is none of that name.
+        """
+        self._log.newest()
 
     def close(self) -> None:
         """Close all connections; twice is once."""

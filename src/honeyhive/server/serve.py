@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from honeyhive.exceptions import ConfigurationError
-from honeyhive.models.wire import DEFAULT_PORT, ServerFile, server_file_path
+from honeyhive.models.wire import ServerFile, server_file_path
 from honeyhive.runtime.run import RunOptions, run_service
 from honeyhive.runtime.serving import listen
 from honeyhive.server.config import LocalConfig
@@ -29,29 +29,25 @@ __all__ = ["run_server"]
 _ANSWERS_WITHIN_S: Final = 0.5
 
 
-def run_server(
-    config: LocalConfig, *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, announce: Callable[[str], None]
-) -> None:
+def run_server(config: LocalConfig, *, announce: Callable[[str], None]) -> None:
     """Run a backend until SIGINT or SIGTERM; return when everything is closed.
 
     Args:
         config: What it is told.
-        host: Address to listen on.
-        port: Port to listen on; 0 for any free one.
         announce: Told once, when the backend is ready, what a person should know: addresses.
 
     Raises:
         ConfigurationError: It cannot be run this way; the message names the fix.
         JournalError: The data directory cannot be used, or failed while running.
     """
-    if config.token_file is None and not _is_loopback(host):
+    if config.token_file is None and not _is_loopback(config.host):
         raise ConfigurationError(
-            f"{host} can be reached from other machines. Set a token of your own with --token-file to do that."
+            f"{config.host} can be reached from other machines. Set a token of your own with --token-file to do that."
         )
-    config = config.model_copy(update={"hosts": (host, *config.hosts)})
+    config = config.model_copy(update={"hosts": (config.host, *config.hosts)})
     _refuse_twin(config)
     token = access_of(config).token
-    with listen(host, port) as sockets, contextlib.ExitStack() as stack:
+    with listen(config.host, config.port) as sockets, contextlib.ExitStack() as stack:
         address = _address(sockets[0])
         token_file = config.token_file or own_token_file()
         facts = ServerFile(address, str(token_file.absolute()), os.getpid(), str(config.data.absolute()))

@@ -44,7 +44,7 @@ from honeyhive.server.security import Access, access_of
 from honeyhive.server.storage import FileStorage, Storage
 from honeyhive.utils import SystemClock, new_session_id
 
-__all__ = ["CORE", "local"]
+__all__ = ["CORE", "ending_on_failure", "local"]
 
 _LIMITS: Final = Limits()
 _OPENING_S: Final = 1.0
@@ -83,7 +83,7 @@ async def memory_bus() -> AsyncIterator[MessageBus]:
 
 
 async def files(config: LocalConfig, limits: Limits, announcer: Announcer, teller: Teller) -> AsyncIterator[Storage]:
-    async with _ending_on_failure() as fail:
+    async with ending_on_failure() as fail:
         storage = FileStorage(
             config.data,
             on_append=announcer.note,
@@ -131,7 +131,7 @@ def local_access(config: LocalConfig) -> Access:
 
 
 @asynccontextmanager
-async def _ending_on_failure() -> AsyncIterator[Callable[[BaseException], None]]:
+async def ending_on_failure() -> AsyncIterator[Callable[[BaseException], None]]:
     """Yield what any thread calls when nothing more can be accepted or shown: the process ends with that error.
 
     Requests that are being refused for the same reason get their answers before.
