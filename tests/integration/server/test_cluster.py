@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from websockets.sync.client import connect
 
 from engines import Engine
+from honeyhive import HoneyHiveTracer
 from services import CLOCK, RunProcess, Start
 
 CLUSTER = "honeyhive.server.cluster:backend"
@@ -107,6 +108,25 @@ def test_what_one_process_accepts_every_other_one_shows(
         assert there.get("/v1/sessions/s", params={"wait": 1}).json()["event_name"] == "talk"
         assert there.get("/traces").status_code == 200
         assert httpx.get(f"{one.address()}/v1/traces", trust_env=False).status_code == 401
+
+
+def test_programs_send_to_it_as_to_any_service(
+    start: Start, places: Places, redis_server: Engine, eventually: Eventually
+) -> None:
+    places["HH_SERVER_BUS_URL"] = redis_server.url
+    http = started(start, "http", places)
+    started(start, "worker", places)
+    tracer = HoneyHiveTracer(api_key=TOKEN, server_url=http.address(), project="tea", session_name="talk")
+
+    with tracer.start_span("brew"):
+        pass
+    assert tracer.flush(20_000)
+    tracer.shutdown()
+
+    with client_of(http) as client:
+        [trace] = eventually(lambda: client.get("/v1/traces", params={"wait": 1}).json()["traces"])
+        session = client.get(f"/v1/sessions/{trace['session_id']}").json()
+    assert (trace["name"], trace["project"], session["event_name"]) == ("brew", "tea", "talk")
 
 
 @pytest.mark.fault
