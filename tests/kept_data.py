@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,22 +16,26 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from honeyhive.events.following import Following
+from honeyhive.events.following import Following, Source
 from honeyhive.events.log import DatedRecord, LogSource
 from honeyhive.events.steps import run
 from honeyhive.journal import Files, Journal, JournalReader, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
 from honeyhive.server.events import Intake
-from honeyhive.server.forgetting import JournalForgetter
+from honeyhive.server.forgetting import Forgetter, JournalForgetter
 from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
 from honeyhive.server.limits import Limits
 from honeyhive.server.log import IngestLog
+from honeyhive.server.postgres_log import PostgresLog
+from honeyhive.server.postgres_storage import PostgresForgetter
 from honeyhive.server.projector import ReadModel
 from honeyhive.server.queries import Queries
 from honeyhive.server.retention import Retention
-from honeyhive.server.storage import FileStorage
-from honeyhive.server.stores import SQLiteDatabase
+from honeyhive.server.storage import FileStorage, Log
+from honeyhive.server.stores import Database, SQLiteDatabase, database_of
+from honeyhive.server.stores.pool import Pool
+from honeyhive.server.stores.postgres import PostgresDatabase
 from honeyhive.testing import ManualClock
 
 TABLES = (
@@ -77,11 +80,18 @@ class Kept:
             max_disk_share=None,
             files=files,
         )
-        self.log = IngestLog(self.journal, on_append=_nothing, on_failure=_raise, clock=self.clock)
-        self.database = SQLiteDatabase(data / INDEX_NAME)
-        self.queries = Queries(data / INDEX_NAME)
-        self.following = self._begun(data / INDEX_NAME)
-        self.forgetter = JournalForgetter(self.journal, self.log.append, self.database, settle=self.settle, rows=rows)
+        log = IngestLog(self.journal, on_append=_nothing, on_failure=_raise, clock=self.clock)
+        self._use(log, LogSource(self.journal, max_items=4), SQLiteDatabase(data / INDEX_NAME))
+        self.forgetter: Forgetter = JournalForgetter(
+            self.journal, log.append, self.database, settle=self.settle, rows=rows
+        )
+
+    def _use(self, log: Log, source: Source[DatedRecord, Position], database: Database) -> None:
+        self.log = log
+        self.database = database
+        self.queries = Queries(database)
+        self._source = source
+        self.following = self._begun(database)
         self._ids: dict[str, int] = {}
         numbers = itertools.count(1)
         self._intake = Intake(new_id=lambda: f"id-{next(numbers)}", now_ms=lambda: 5_000.0, limits=Limits())
@@ -133,19 +143,22 @@ class Kept:
 
     def tables(self) -> dict[str, set[tuple[object, ...]]]:
         """What is in the read model, but for where the log has it."""
-        return tables_of(self.data / INDEX_NAME)
+        return tables_of(self.database)
 
     def tables_made_anew(self) -> dict[str, set[tuple[object, ...]]]:
         """What would be in a read model made from the log alone."""
-        fresh = self.data / "fresh.sqlite"
-        following = self._begun(fresh)
-        while run(following.advance()):
-            pass
-        run(following.end())
-        made = tables_of(fresh)
+        with self._fresh() as fresh:
+            following = self._begun(fresh)
+            while run(following.advance()):
+                pass
+            run(following.end())
+            return tables_of(fresh)
+
+    @contextmanager
+    def _fresh(self) -> Iterator[Database]:
+        yield SQLiteDatabase(self.data / "fresh.sqlite")
         for path in self.data.glob("fresh.sqlite*"):
             path.unlink()
-        return made
 
     def close(self) -> None:
         run(self.following.end())
@@ -156,10 +169,33 @@ class Kept:
         self.log.append(kind, payload)
         return self.clock.time_ns()
 
-    def _begun(self, index: Path) -> Following[DatedRecord, Position]:
-        following = Following(LogSource(self.journal, max_items=4), ReadModel(index))
+    def _begun(self, database: Database) -> Following[DatedRecord, Position]:
+        following = Following(self._source, ReadModel(database))
         run(following.begin())
         return following
+
+
+class KeptInPostgres(Kept):
+    """The same in a schema of a PostgreSQL database."""
+
+    def __init__(self, url: str, schema: str) -> None:
+        self.clock = ManualClock()
+        self._pool = Pool(url, schema=schema)
+        self._place = PostgresDatabase(url, schema=schema)
+        self._other = PostgresDatabase(url, schema=f"{schema}_fresh")
+        log = PostgresLog(self._pool, clock=self.clock)
+        self._use(log, log, self._place)
+        self.forgetter = PostgresForgetter(log, self._place, settle=self.settle, rows=3)
+
+    @contextmanager
+    def _fresh(self) -> Iterator[Database]:
+        self._other.writer().reset()
+        yield self._other
+
+    def close(self) -> None:
+        run(self.following.end())
+        for opened in (self._pool, self._place, self._other):
+            opened.close()
 
 
 class Busy:
@@ -246,13 +282,13 @@ def project(journal: JournalReader, index: Path) -> None:
     run(following.end())
 
 
-def tables_of(index: Path) -> dict[str, set[tuple[object, ...]]]:
-    with closing(sqlite3.connect(index)) as connection:
-        connection.row_factory = sqlite3.Row
+def tables_of(place: Database | Path) -> dict[str, set[tuple[object, ...]]]:
+    """What is in a read model, but for where the log has it."""
+    with database_of(place).reading(longest_s=60) as connection:
         return {
             table: {
                 tuple(_plain(row[column]) for column in row.keys() if column != "held")  # noqa: SIM118 - no mapping
-                for row in connection.execute(f"SELECT * FROM {table}")  # noqa: S608 - our own names
+                for row in connection.rows(f"SELECT * FROM {table}")  # noqa: S608 - our own names
             }
             for table in TABLES
         }
