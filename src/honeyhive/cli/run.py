@@ -14,8 +14,20 @@ __all__ = ["run"]
 _PORT = click.IntRange(0, 65_535)
 
 
+class _CannotRun(click.ClickException):
+    """The service is wrong, not the command line: said without the usage of the command."""
+
+    exit_code = 2
+
+
+def _place(_: click.Context, __: click.Parameter, value: str) -> str:
+    if ":" not in value:
+        raise click.BadParameter(f"{value!r} names no service; write it as package.module:name")
+    return value
+
+
 @click.command()
-@click.argument("service")
+@click.argument("service", callback=_place)
 @click.argument("role", type=click.Choice(["http", "worker", "scheduler", "all"]))
 @click.option("--host", help="Address to listen on. [default: the service's own]")
 @click.option("--port", type=_PORT, help="Port to listen on; 0 for any free one. [default: the service's own]")
@@ -24,6 +36,7 @@ _PORT = click.IntRange(0, 65_535)
 @click.option("--reload", is_flag=True, help="Start anew when a Python file below this folder changes.")
 @click.option("--listener", "listeners", type=int, multiple=True, hidden=True)
 @click.option("--supervised", is_flag=True, hidden=True)
+@click.option("--of", "siblings", type=int, default=1, hidden=True)
 def run(
     service: str,
     role: str,
@@ -34,25 +47,30 @@ def run(
     reload: bool,
     listeners: tuple[int, ...],
     supervised: bool,
+    siblings: int,
 ) -> None:
     """Run a process of SERVICE, written as package.module:name.
 
     ROLE is what it does: http, worker, scheduler, or all of them in one process. SIGTERM and Ctrl-C end it gracefully.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    from honeyhive.runtime.run import RunOptions, inherited, load_service, roles_of, run_service
+    from honeyhive.runtime.roles import roles_of
+    from honeyhive.runtime.run import RunOptions, inherited, load_service, run_service
     from honeyhive.runtime.supervisor import supervise
 
     try:
-        assembly = load_service(service).build()
+        loaded = load_service(service)
+        # Only now, and without a level: what the program itself says about its log holds.
+        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+        assembly = loaded.build()
     except HoneyHiveError as error:
-        raise click.UsageError(str(error)) from error
+        raise _CannotRun(str(error)) from error
     options = RunOptions(
         roles=roles_of(assembly) if role == "all" else (role,),  # type: ignore[arg-type]  # one of click's choices
         host=host,
         port=port,
         sockets=[inherited(each) for each in listeners],
         health_port=health_port,
+        processes=siblings,
         supervised=supervised,
         announce=click.echo,
     )
@@ -62,6 +80,6 @@ def run(
             raise SystemExit(code)
         anyio.run(run_service, assembly, options)
     except DeclarationError as error:
-        raise click.UsageError(str(error)) from error
+        raise _CannotRun(str(error)) from error
     except HoneyHiveError as error:
         raise click.ClickException(str(error)) from error

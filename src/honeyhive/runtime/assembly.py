@@ -183,6 +183,10 @@ class Process:
         """Return the value of the process that is provided for the type *kind*, or ``None``."""
         return await self._container.get(Key(kind))
 
+    def made(self, kind: Any) -> Any:
+        """Return the value for the type *kind* if something in the process has needed it so far, else ``None``."""
+        return self._container.made(Key(kind))
+
     def arrive(self, execution: Execution) -> None:
         """Let *execution*, which knows more, take the place of the one that is running here."""
         require_scope("an execution").states.own[Execution] = execution

@@ -175,6 +175,10 @@ class Container:
         await self.prepare([Need("", key)])
         return await self._value(key, self._process)
 
+    def made(self, key: Key) -> Any:
+        """Return the value of the process for *key* if it was made by now, else ``None``."""
+        return self._process.own.get(key)
+
     async def _make(self, recipe: Recipe, values: Values) -> Any:
         given = {
             need.parameter: await self._value(need.key, values)

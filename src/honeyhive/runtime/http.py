@@ -30,6 +30,7 @@ from honeyhive.runtime.execution import Execution, HttpExecution, WebsocketExecu
 from honeyhive.runtime.headers import Headers
 from honeyhive.runtime.providers import hints_of, name_of, needs_of
 from honeyhive.runtime.service import Service
+from honeyhive.runtime.sharing import check_sharing
 
 __all__ = ["answers", "app_of", "http_app"]
 
@@ -92,6 +93,7 @@ class _Running:
         @asynccontextmanager
         async def run(app: Any) -> AsyncGenerator[Any]:
             async with assembly.opened(answers) as process, inner(app) as state:
+                await check_sharing(process, ["http"])
                 self._process = process
                 yield state
                 self._process = None
@@ -125,7 +127,7 @@ def answers(handler: AnyHandler) -> bool:
 def _made_app(assembly: Assembly) -> FastAPI:
     factory = assembly.service.http.app
     if factory is None or factory is FastAPI:
-        return FastAPI()
+        return FastAPI(title=assembly.service.name)
     needs = needs_of(factory, config=assembly.service.config)
     if not needs:
         return factory()

@@ -22,25 +22,21 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
 import anyio.abc
 
 from honeyhive.exceptions import ConfigurationError, DeclarationError, HoneyHiveError
-from honeyhive.runtime.assembly import AnyHandler, Assembly, Process
-from honeyhive.runtime.declaring import MessageFacts, RouteFacts, ScheduleFacts, SocketFacts
+from honeyhive.runtime.assembly import Assembly, Process
+from honeyhive.runtime.roles import ROLES, Role, concerns, declares
 from honeyhive.runtime.service import Service
+from honeyhive.runtime.sharing import check_sharing
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["ROLES", "Role", "RunOptions", "inherited", "listen_for", "load_service", "roles_of", "run_service"]
-
-Role: TypeAlias = Literal["http", "worker", "scheduler"]
-"""What a process does for its service."""
-
-ROLES: Final[Sequence[Role]] = ("http", "worker", "scheduler")
+__all__ = ["RunOptions", "inherited", "listen_for", "load_service", "refuse_idle", "run_service"]
 
 _LIVE: Final = "/health/live"
 _READY: Final = "/health/ready"
@@ -58,6 +54,7 @@ class RunOptions:
         port: Port to listen on; the service's own setting if ``None``.
         sockets: What listens already, and stays yours; by default sockets are opened.
         health_port: Port for the health of a process that serves no HTTP; none if ``None``.
+        processes: How many processes do this, this one included.
         supervised: End when standard input ends, because whoever started the process is gone.
         announce: Told, for each role that is ready, what it is and where.
         on_ready: Called once, when all roles are at work.
@@ -68,6 +65,7 @@ class RunOptions:
     port: int | None = None
     sockets: Sequence[socket.socket] = ()
     health_port: int | None = None
+    processes: int = 1
     supervised: bool = False
     announce: Callable[[str], None] = field(default=_logger.info)
     on_ready: Callable[[], object] = field(default=lambda: None)
@@ -178,21 +176,19 @@ def _leaves(error: Exception) -> Iterator[Exception]:
 
 
 async def _run(assembly: Assembly, options: RunOptions) -> None:
-    work = {role: _ROLES[role] for role in options.roles}
-    for role, (declared, _) in work.items():
-        if not declared(assembly):
-            raise DeclarationError(f"the service {assembly.service.name!r} declares nothing for a {role} process")
-    if "http" in work:
+    refuse_idle(assembly, options.roles)
+    if "http" in options.roles:
         _require("fastapi")
-    if "http" in work or options.health_port is not None:
+    if "http" in options.roles or options.health_port is not None:
         _require("uvicorn")
     stopping = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_on_signal, stopping, tasks.cancel_scope.cancel)
         if options.supervised:
             _stop_with_supervisor(stopping)
-        async with assembly.opened(lambda handler: any(_DOES[role](handler) for role in work)) as process:
-            await _run_roles(process, Health(set(work), stopping), options)
+        async with assembly.opened(lambda handler: any(concerns(role, handler) for role in options.roles)) as process:
+            await check_sharing(process, options.roles, options.processes)
+            await _run_roles(process, Health(set(options.roles), stopping), options)
         tasks.cancel_scope.cancel()
 
 
@@ -211,9 +207,18 @@ def listen_for(service: Service, options: RunOptions) -> AbstractContextManager[
     return listen(host, port)
 
 
-def roles_of(assembly: Assembly) -> tuple[Role, ...]:
-    """Return the roles that *assembly* declares something for."""
-    return tuple(role for role, (declared, _) in _ROLES.items() if declared(assembly))
+def refuse_idle(assembly: Assembly, roles: Collection[Role]) -> None:
+    """Raise unless there is something to do for each of *roles*.
+
+    Raises:
+        DeclarationError: There is nothing to do.
+    """
+    name = assembly.service.name
+    if not roles:
+        raise DeclarationError(f"the service {name!r} declares nothing that a process could do; give it controllers")
+    for role in roles:
+        if not declares(assembly, role):
+            raise DeclarationError(f"the service {name!r} declares nothing for a {role} process")
 
 
 async def _run_roles(process: Process, health: Health, options: RunOptions) -> None:
@@ -225,16 +230,14 @@ async def _run_roles(process: Process, health: Health, options: RunOptions) -> N
 
 
 async def _run_role(role: Role, process: Process, health: Health, options: RunOptions) -> None:
-    _, run = _ROLES[role]
-
     def ready(where: str = "") -> None:
         health.waiting_for.discard(role)
-        options.announce(f"{process.assembly.service.name}: {role} is ready{where}")
+        options.announce(f"{process.assembly.service.name}: {role} is ready{where} (process {os.getpid()})")
         if not health.waiting_for:
             options.on_ready()
 
     try:
-        await run(process, health, options, ready)
+        await _RUN[role](process, health, options, ready)
     finally:
         # A process that has lost one of its roles ends, for its supervisor to start it anew.
         health.stopping.set()
@@ -266,11 +269,13 @@ async def _work(process: Process, health: Health, _: RunOptions, ready: Ready) -
     await (await worker_of(process)).run(health.stopping, ready)
 
 
-async def _keep_time(process: Process, health: Health, _: RunOptions, ready: Ready) -> None:
+async def _keep_time(process: Process, health: Health, options: RunOptions, ready: Ready) -> None:
     from honeyhive.runtime.scheduler import scheduler_of
 
     async with scheduler_of(process) as scheduler:
         ready()
+        for coming in scheduler.coming():
+            options.announce(f"{process.assembly.service.name}: {coming}")
         await scheduler.run(health.stopping)
 
 
@@ -281,31 +286,16 @@ async def _serve_health(health: Health, options: RunOptions, *, task_status: any
         await serve_app(health, listeners, health.stopping, drain_s=0, started=task_status.started)
 
 
-_ROLES: Final[Mapping[Role, tuple[Callable[[Assembly], Any], Callable[..., Awaitable[None]]]]] = {
-    "http": (lambda assembly: assembly.routes() or assembly.sockets() or assembly.service.http.app, _serve),
-    "worker": (lambda assembly: assembly.subscriptions() or _dispatches(assembly), _work),
-    "scheduler": (lambda assembly: assembly.schedules(), _keep_time),
-}
-
-
-_DOES: Final[Mapping[Role, Callable[[AnyHandler], bool]]] = {
-    "http": lambda handler: isinstance(handler.facts, RouteFacts | SocketFacts),
-    "worker": lambda handler: isinstance(handler.facts, MessageFacts) or _is_dispatched(handler),
-    "scheduler": lambda handler: isinstance(handler.facts, ScheduleFacts),
+_RUN: Final[Mapping[Role, Callable[[Process, Health, RunOptions, Ready], Awaitable[None]]]] = {
+    "http": _serve,
+    "worker": _work,
+    "scheduler": _keep_time,
 }
 
 
 def _require(library: str) -> None:
     if importlib.util.find_spec(library) is None:
         raise ConfigurationError(f"{library} is missing. Run: pip install 'honeyhive[http]'")
-
-
-def _dispatches(assembly: Assembly) -> bool:
-    return any(map(_is_dispatched, assembly.schedules()))
-
-
-def _is_dispatched(handler: AnyHandler) -> bool:
-    return isinstance(handler.facts, ScheduleFacts) and handler.facts.dispatch
 
 
 async def _stop_on_signal(stopping: anyio.Event, give_up: Callable[[], None]) -> None:

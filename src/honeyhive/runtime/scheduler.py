@@ -12,7 +12,7 @@ A scheduler that dies falls silent; when its lease has run out, another one take
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -77,6 +77,17 @@ class Scheduler:
         self._settings = process.assembly.service.scheduler
         self._schedules: list[_Schedule] = []
         self._looked_for_abandoned_s = float("-inf")
+
+    def coming(self) -> Iterator[str]:
+        """Yield a line for each schedule that says when it runs next and when after that, in its own zone."""
+        for handler in self._process.assembly.schedules():
+            cron = handler.facts.cron
+            first = cron.next_after(self._now())
+            second = cron.next_after(first)
+            yield (
+                f"{handler.label} ({cron.expression}) runs next at {first.astimezone(cron.zone)}, "
+                f"then at {second.astimezone(cron.zone)}"
+            )
 
     async def run(self, stopping: anyio.Event) -> None:
         """Keep time until *stopping* is set; then let running jobs end, at most for ``drain_s`` seconds."""

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Final
 
 from honeyhive.runtime.assembly import Assembly
-from honeyhive.runtime.run import RunOptions, listen_for
+from honeyhive.runtime.run import RunOptions, listen_for, refuse_idle
 from honeyhive.utils import Clock, SystemClock
 
 __all__ = ["Supervisor", "supervise"]
@@ -146,9 +146,11 @@ def supervise(assembly: Assembly, place: str, role: str, options: RunOptions, *,
         reload: Start them anew when a Python file below the current folder changes.
 
     Raises:
+        DeclarationError: There is nothing to do.
         ConfigurationError: Nobody can listen where they should.
     """
-    command = [sys.executable, "-m", "honeyhive.cli", "run", place, role, "--supervised"]
+    refuse_idle(assembly, options.roles)
+    command = [sys.executable, "-m", "honeyhive.cli", "run", place, role, "--supervised", "--of", str(count)]
     if options.host is not None:
         command += ["--host", options.host]
     if options.health_port is not None:

@@ -91,9 +91,11 @@ def test_each_role_is_a_process_of_its_own(start: Start) -> None:
 
     http.address()
     worker.wait_for("worker is ready")
+    scheduler.wait_for(r"Greetings.tick \(\* \* \* \* \* \*\) runs next at")
     scheduler.wait_for("(tick)")
 
     assert "tick" not in http.output + worker.output
+    assert "its AsyncMessageBus reaches this process only" in http.output
     assert [0, 0, 0] == [process.stop() for process in (http, worker, scheduler)]
 
 
@@ -126,7 +128,7 @@ def test_a_request_that_runs_is_answered_before_the_process_ends(start: Start) -
 def test_several_processes_share_one_port_and_the_dead_are_replaced(start: Start) -> None:
     process = start("greeter:service", "http", "--processes", "2")
     address = process.address()
-    process.wait_for("http is ready", count=2)
+    assert len(set(process.wait_for(r"http is ready.*\(process (\d+)\)", count=2))) == 2
     first = httpx.get(f"{address}/hello/ann").json()
 
     os.kill(first, signal.SIGKILL)
@@ -167,6 +169,26 @@ def test_a_change_of_the_code_starts_the_process_anew(start: Start, tmp_path: Pa
     assert process.stop() == 0
 
 
+def test_processes_that_would_each_run_every_tick_are_refused(start: Start) -> None:
+    process = start("greeter:service", "all", "--processes", "2")
+
+    assert process.wait() == 2
+    assert "2 processes of 'greeter' keep time and share no ledger" in process.output
+
+
+def test_what_the_program_says_about_its_log_holds(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "talking.py").write_text(
+        "import logging\nlogging.basicConfig(level=logging.INFO)\nfrom greeter import service\n"
+        "logging.getLogger('talking').info('good day')\n"
+    )
+
+    process = start("talking:service", "http")
+
+    process.address()
+    assert "INFO:talking:good day" in process.output
+    assert process.stop() == 0
+
+
 @pytest.mark.parametrize(
     "place, role, words",
     [
@@ -174,6 +196,7 @@ def test_a_change_of_the_code_starts_the_process_anew(start: Start, tmp_path: Pa
         ("greeter:nothing", "http", "is no Service but NoneType"),
         ("nowhere:service", "http", "there is no module 'nowhere'"),
         ("idle:service", "worker", "declares nothing for a worker"),
+        ("idle:service", "all", "declares nothing that a process could do"),
         ("broken:service", "http", "Needy.__init__: parameter 'value' asks for int"),
     ],
 )
@@ -189,6 +212,7 @@ def test_what_cannot_run_says_why(start: Start, tmp_path: Path, place: str, role
 
     assert process.wait() == 2
     assert words in process.output
+    assert ("Usage:" in process.output) is (":" not in place)
 
 
 def test_a_controller_that_raises_at_import_shows_its_own_error(start: Start, tmp_path: Path) -> None:

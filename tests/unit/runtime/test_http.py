@@ -315,6 +315,10 @@ def test_the_users_application_can_ask_for_nothing_else() -> None:
         http_app(Service("shop", controllers=[Tasks], http=HttpSettings(app=named)), environ={})
 
 
+def test_an_application_has_the_name_of_its_service() -> None:
+    assert http_app(Service("shop", controllers=[Tasks]), environ={}).title == "shop"
+
+
 def test_an_application_that_was_not_started_says_so() -> None:
     app = http_app(Service("shop", controllers=[Tasks]), environ={})
 

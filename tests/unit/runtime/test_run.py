@@ -10,7 +10,8 @@ import pytest
 
 from honeyhive.exceptions import ConfigurationError, DeclarationError
 from honeyhive.runtime import MemoryTickLedger, Service, TickLedger, every, get
-from honeyhive.runtime.run import RunOptions, roles_of, run_service
+from honeyhive.runtime.roles import roles_of
+from honeyhive.runtime.run import RunOptions, run_service
 
 pytestmark = pytest.mark.anyio
 
@@ -54,3 +55,10 @@ async def test_a_role_without_work_is_refused() -> None:
         await run_service(assembly, RunOptions(roles=["scheduler"]))
 
     assert roles_of(assembly) == ("http",)
+
+
+async def test_a_service_that_declares_nothing_is_refused() -> None:
+    assembly = Service("shop").build({})
+
+    with pytest.raises(DeclarationError, match="'shop' declares nothing that a process could do; give it controllers"):
+        await run_service(assembly, RunOptions(roles=roles_of(assembly)))

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
 
 from honeyhive.runtime import (
     MemoryTickLedger,
+    Provider,
     ScheduleExecution,
     Scheduler,
     SchedulerSettings,
@@ -21,7 +23,9 @@ from honeyhive.runtime import (
     every,
     use_execution,
 )
+from honeyhive.runtime.scheduler import scheduler_of
 from honeyhive.testing import ManualClock, SpanCapture
+from honeyhive.utils import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -309,3 +313,25 @@ async def test_a_ledger_that_does_not_answer_holds_up_nothing_but_its_ticks() ->
             await done.wait()
 
     assert [5] == ticks()
+
+
+async def test_a_scheduler_tells_when_its_schedules_run_next() -> None:
+    """An expression that was written for minutes and means seconds, or the other way round, shows."""
+
+    class Two:
+        @every("*/5 * * * * *")
+        async def seconds(self) -> None: ...
+
+        @every("@daily", zone=ZoneInfo("Europe/Berlin"))
+        async def days(self) -> None: ...
+
+    clock = ManualClock(int(NOON.timestamp() * 1e9))
+    service = Service("shop", providers=[Provider(Clock, lambda: clock)], controllers=[Two])
+
+    async with service.build({}).opened() as process, scheduler_of(process) as scheduler:
+        lines = list(scheduler.coming())
+
+    assert lines == [
+        "Two.seconds (*/5 * * * * *) runs next at 2026-01-01 12:00:01+00:00, then at 2026-01-01 12:00:02+00:00",
+        "Two.days (@daily) runs next at 2026-01-02 00:00:00+01:00, then at 2026-01-03 00:00:00+01:00",
+    ]
