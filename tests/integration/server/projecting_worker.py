@@ -25,11 +25,11 @@ class FewAtOnce:
 
 
 class Telling(ReadModel):
-    """A read model that tells each of its steps."""
+    """A read model that tells when it is open."""
 
-    def apply(self, records: Sequence[DatedRecord]) -> None:
-        print(len(records), flush=True)
-        super().apply(records)
+    def open(self) -> None:
+        super().open()
+        print("open", flush=True)
 
 
 database = PostgresDatabase(sys.argv[1], schema=sys.argv[2])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -50,6 +48,7 @@ class Cluster:
         self.failures: list[BaseException] = []
         self.readable: list[Row] = []
         self._opened: list[PostgresStorage | Pool] = []
+        self._workers: list[subprocess.Popen[bytes]] = []
 
     def storage(self, on_append: Callable[[], None] = lambda: None, **options: Any) -> PostgresStorage:
         storage = PostgresStorage(
@@ -69,9 +68,21 @@ class Cluster:
         self._opened.append(pool)
         return PostgresLog(pool, **options)
 
+    def worker(self) -> subprocess.Popen[bytes]:
+        """Start a process that projects until it is ended, and return when it has begun."""
+        command = [sys.executable, str(WORKER), self.url, self.schema]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self._workers.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
     def close(self) -> None:
         for opened in self._opened:
             opened.close()
+        for process in self._workers:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture
@@ -181,11 +192,10 @@ def test_a_reader_beside_writers_passes_nothing_over(cluster: Cluster) -> None:
                 after = record.position
                 seen.append(after.offset)
 
-    follower = threading.Thread(target=follow)
-    follower.start()
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(3) as threads:
+        following = threads.submit(follow)
         list(threads.map(lambda log: [log.append(RecordKind.REST, b"x" * 3_000) for _ in range(75)], logs[:2]))
-    follower.join(60)
+        following.result(60)
 
     assert list(range(1, 151)) == seen
 
@@ -278,21 +288,11 @@ def test_workers_that_are_killed_leave_nothing_out_and_nothing_double(
     for n in range(1, 401):
         storage.log.append(RecordKind.SPANS, payload(n, attributes=USED))
 
-    def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, str(WORKER), cluster.url, cluster.schema], stdout=subprocess.PIPE)
-
     for _ in range(3):
-        doomed = [start(), start()]
-        for process in doomed:
-            assert process.stdout is not None
-            process.stdout.readline()
-            os.kill(process.pid, signal.SIGKILL)
-        for process in doomed:
-            process.communicate()
-    last = start()
+        for process in [cluster.worker(), cluster.worker()]:
+            process.kill()
+    cluster.worker()
     catch_up(storage)
-    last.terminate()
-    last.communicate()
 
     trace = storage.queries.trace(TRACE, with_details=False)
     assert trace is not None
