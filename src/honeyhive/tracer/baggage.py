@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from opentelemetry.baggage import get_all, set_baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, get_current
-from opentelemetry.propagators.composite import CompositePropagator
-from opentelemetry.propagators.textmap import default_getter, default_setter
+from opentelemetry.propagators.textmap import TextMapPropagator, default_getter, default_setter
 
 from honeyhive.tracer.context import with_baggage
 from honeyhive.tracer.traceparent import TraceParentPropagator
 
 if TYPE_CHECKING:
-    from opentelemetry.propagators.textmap import CarrierT, Getter, Setter, TextMapPropagator
+    from opentelemetry.propagators.textmap import CarrierT, Getter, Setter
 
 __all__ = ["BaggagePropagator", "w3c_headers"]
 
@@ -26,7 +25,7 @@ _w3c = W3CBaggagePropagator()
 
 def w3c_headers() -> TextMapPropagator:
     """Return what writes and reads the trace and the baggage of a context as W3C headers."""
-    return CompositePropagator([TraceParentPropagator(), BaggagePropagator()])
+    return W3CHeaders()
 
 
 class BaggagePropagator(W3CBaggagePropagator):
@@ -47,6 +46,29 @@ class BaggagePropagator(W3CBaggagePropagator):
         context = get_current() if context is None else context
         headers = getter.get(carrier, _HEADER)
         return with_baggage(context, dict(_entries_of(headers[0]))) if headers else context
+
+
+class W3CHeaders(TextMapPropagator):
+    """The trace, and the baggage where there is some."""
+
+    def __init__(self) -> None:
+        self._trace = TraceParentPropagator()
+        self._baggage = BaggagePropagator()
+
+    @property
+    def fields(self) -> set[str]:
+        return self._trace.fields | self._baggage.fields
+
+    def inject(
+        self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
+    ) -> None:
+        self._trace.inject(carrier, context, setter)
+        self._baggage.inject(carrier, context, setter)
+
+    def extract(
+        self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
+    ) -> Context:
+        return self._baggage.extract(carrier, self._trace.extract(carrier, context, getter), getter)
 
 
 @functools.lru_cache(maxsize=256)

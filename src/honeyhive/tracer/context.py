@@ -138,10 +138,8 @@ def carried(function: Callable[P, R], context: Context) -> Callable[P, R]:
 
 def owner_in(context: Mapping[str, Any]) -> Identity | None:
     """Return whose tracer made the current span in *context*; ``None`` if there is none, or it is not one of ours."""
-    try:
-        return context[SPAN_KEY]._st.identity  # type: ignore[no-any-return]
-    except (KeyError, AttributeError):
-        return None
+    state = getattr(context.get(SPAN_KEY), "_st", None)
+    return None if state is None else state.identity
 
 
 def span_for(context: Mapping[str, Any], identity: Identity | None) -> object:

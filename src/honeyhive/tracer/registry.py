@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import baggage as otel_baggage
 from opentelemetry import context as otel_context
 
-from honeyhive.tracer.context import TRACER_KEY, owner_in
+from honeyhive.tracer.context import TRACER_KEY, current, owner_in
 from honeyhive.tracer.identity import Identity
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def discover_tracer(explicit_tracer: Any = None, ctx: Context | None = None) -> 
     """Return *explicit_tracer*, else the tracer of the context, else the default, else ``None``."""
     if explicit_tracer is not None:
         return explicit_tracer
-    identity = identity_for(otel_context.get_current() if ctx is None else ctx)
+    identity = identity_for(current() if ctx is None else ctx)
     return get_tracer_from_baggage(ctx) if identity is None else identity.tracer
 
 
