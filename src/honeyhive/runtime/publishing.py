@@ -47,7 +47,7 @@ class Outlet:
     """Gives messages to *bus* and never waits for their handlers, between entering and leaving it.
 
     A bus with a broker takes a message and is done. A bus in memory calls the handlers itself: then they run beside, and
-    what they raise stands on their spans and in the bus's dead letters, as it would with a broker.
+    what they raise stands in the log, on their spans and in the bus's dead letters, as it would with a broker.
 
     Args:
         bus: Takes the messages; stays open.
@@ -59,7 +59,6 @@ class Outlet:
     def __init__(self, bus: MessageBus) -> None:
         refuse_blocking(bus)
         self._bus = bus
-        self._calls_handlers = isinstance(bus, AsyncMessageBus)
         self._beside: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -79,16 +78,9 @@ class Outlet:
         """
         if self._beside is None:
             raise RuntimeError("nothing can be published before the process is open, or after its end")
-        if self._calls_handlers:
-            self._beside.start_soon(self._call_handlers, message)
-        else:
-            await self._give(message)
-
-    async def _call_handlers(self, message: Message) -> None:
-        with guard(f"handlers of {message.type}", report=_already_told):
-            await self._give(message)
-
-    async def _give(self, message: Message) -> None:
+        if isinstance(self._bus, AsyncMessageBus):
+            self._beside.start_soon(_call_handlers, self._bus, message)
+            return
         published = self._bus.publish(message)
         if inspect.isawaitable(published):
             await published
@@ -150,5 +142,6 @@ def refuse_blocking(bus: MessageBus) -> None:
         )
 
 
-def _already_told(_: str, error: Exception) -> None:
-    """Leave *error* alone: the bus has put it on the span of the handler and kept the message."""
+async def _call_handlers(bus: AsyncMessageBus, message: Message) -> None:
+    with guard(f"publishing {message.type}"):
+        await bus.deliver(message)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import Token
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from opentelemetry.trace import SpanKind, get_current_span
 
@@ -17,6 +18,8 @@ from honeyhive.tracer.propagation import joined_context
 from honeyhive.tracer.registry import discover_tracer
 
 __all__ = ["Tracing"]
+
+_logger = logging.getLogger("honeyhive.runtime")
 
 _KINDS: Final[Mapping[ExecutionKind, SpanKind]] = {
     "http": SpanKind.SERVER,
@@ -39,11 +42,23 @@ class Tracing:
     already, that of its bus, also one that the bus rejects: there the facts are added.
 
     Args:
-        tracer: Records the spans; the default tracer if not given, and nothing if there is none.
+        tracer: Records the spans; the default tracer if not given, and nothing if there is none, which is said once
+            when the process starts.
     """
 
     def __init__(self, tracer: Any = None) -> None:
         self._tracer = tracer
+
+    async def __aenter__(self) -> Self:
+        if discover_tracer(self._tracer) is None:
+            _logger.warning(
+                "Tracing() finds no tracer, so nothing is recorded. Call HoneyHiveTracer.init(...) before the service "
+                "is started, or give it one: Tracing(tracer)"
+            )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """The tracer is not ours to end."""
 
     def surround(self, execution: Execution) -> AbstractAsyncContextManager[None]:
         """Record *execution* as a span."""

@@ -227,6 +227,44 @@ async def test_a_handler_that_fails_for_good_leaves_a_dead_letter_and_the_reques
     assert capture_spans.named("GET /orders/{order}").error is None
 
 
+async def test_a_handler_that_fails_for_good_is_logged_once_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Orders):
+        @on_message(OrderPlaced)
+        async def confirm(self, message: OrderPlaced) -> None:
+            raise ValueError("theirs")
+
+    bus = AsyncMessageBus(retry=RetryPolicy(max_attempts=3, delay=0))
+    async with working(service(Failing, bus=bus, interceptors=[Publishing])) as process:
+        await request(process, "tea")
+
+    (record,) = caplog.records
+    (letter,) = bus.dead_letters.list()
+    assert ("ERROR", "honeyhive.events") == (record.levelname, record.name)
+    assert f"Failing.confirm failed at OrderPlaced ({letter.message.id}) for good, attempts: 3: ValueError: theirs" in (
+        record.getMessage()
+    )
+    assert record.exc_info is not None
+
+
+async def test_a_process_whose_tracing_finds_no_tracer_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    async with working(service(interceptors=[Tracing(), Publishing])) as process:
+        await request(process, "tea")
+
+    (record,) = caplog.records
+    assert "Tracing() finds no tracer" in record.getMessage()
+    assert "HoneyHiveTracer.init(...)" in record.getMessage()
+
+
+async def test_a_process_whose_tracing_has_a_tracer_says_nothing(
+    capture_spans: SpanCapture, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working(service(interceptors=[Tracing(), Publishing])) as process:
+        await request(process, "tea")
+
+    assert capture_spans.named("GET /orders/{order}")
+    assert [] == caplog.records
+
+
 @pytest.mark.acceptance("J30")
 async def test_a_message_does_not_see_the_state_of_the_request_it_came_from() -> None:
     class Tenant(State):

@@ -10,10 +10,10 @@ from typing import Any, Self, TypeVar
 import anyio
 import anyio.from_thread
 
-from honeyhive.events.bus import Broadcaster, Handler, MessageBus, PublishResult
+from honeyhive.events.bus import Broadcaster, Handler, MessageBus, Outcome, PublishResult
 from honeyhive.events.buses.broadcasts import Audience
 from honeyhive.events.buses.dead_letters import DeadLetter, InMemoryDeadLetters
-from honeyhive.events.buses.delivery import Dispatcher, raise_errors, runs_event_loop
+from honeyhive.events.buses.delivery import Dispatcher, log_errors, raise_errors, runs_event_loop
 from honeyhive.events.buses.order import KeyedOrder
 from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.messages import Message, require_message
@@ -141,6 +141,22 @@ class AsyncMessageBus(MessageBus, Broadcaster):
         """
         return _in_loop(self._broadcast, message)
 
+    async def deliver(self, message: Message) -> PublishResult:
+        """Bring *message* to its handlers as a bus with an engine would: what they raise is in the log and the result.
+
+        For those who do not wait for the handlers, and must not be told of their errors.
+
+        Raises:
+            BusClosedError: The bus was closed.
+            TypeError: *message* is none.
+        """
+        require_message(message)
+        self._refuse_if_closed()
+        with self._tracing.publishing(message):
+            outcomes = await self._bring(message, self._subscriptions.of(message))
+            log_errors(message, outcomes)
+        return PublishResult(message, outcomes)
+
     async def replay(self, letter: DeadLetter) -> PublishResult:
         """Bring the message of *letter* to the handler that failed it; when it succeeds, the letter is gone.
 
@@ -149,7 +165,7 @@ class AsyncMessageBus(MessageBus, Broadcaster):
         """
         subscription = self._subscriptions.named(letter.handler, letter.message)
         self.dead_letters.discard(letter)
-        return await self._bring(letter.message, (subscription,))
+        return _result(letter.message, await self._bring(letter.message, (subscription,)))
 
     async def drain(self) -> None:
         """Wait until nothing is under way."""
@@ -174,7 +190,7 @@ class AsyncMessageBus(MessageBus, Broadcaster):
     async def _publish(self, message: Message) -> PublishResult:
         self._refuse_if_closed()
         with self._tracing.publishing(message):
-            return await self._bring(message, self._subscriptions.of(message))
+            return _result(message, await self._bring(message, self._subscriptions.of(message)))
 
     async def _broadcast(self, message: Message) -> PublishResult:
         self._refuse_if_closed()
@@ -182,12 +198,10 @@ class AsyncMessageBus(MessageBus, Broadcaster):
             await self._audience.tell(message)
         return PublishResult(message)
 
-    async def _bring(self, message: Message, subscriptions: Sequence[Subscription]) -> PublishResult:
+    async def _bring(self, message: Message, subscriptions: Sequence[Subscription]) -> tuple[Outcome, ...]:
         with self._busy():
             async with self._order.turn(message.key):
-                outcomes = await self._dispatcher.deliver(message, subscriptions)
-        raise_errors(message, outcomes)
-        return PublishResult(message, outcomes)
+                return await self._dispatcher.deliver(message, subscriptions)
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
@@ -204,6 +218,11 @@ class AsyncMessageBus(MessageBus, Broadcaster):
             if not self._under_way and self._idle is not None:
                 self._idle.set()
                 self._idle = None
+
+
+def _result(message: Message, outcomes: tuple[Outcome, ...]) -> PublishResult:
+    raise_errors(message, outcomes)
+    return PublishResult(message, outcomes)
 
 
 def _in_loop(

@@ -21,7 +21,7 @@ from honeyhive.events.buses.dead_letters import (
     unreadable,
     unreadable_message,
 )
-from honeyhive.events.buses.delivery import Dispatcher, raise_errors
+from honeyhive.events.buses.delivery import Dispatcher, log_errors, raise_errors
 from honeyhive.events.buses.home import Home
 from honeyhive.events.buses.lanes import Lanes
 from honeyhive.events.buses.listener import Listener, Session
@@ -400,7 +400,8 @@ class BrokerMessageBus(MessageBus, Broadcaster):
                     await self._reject(never_survived(message, delivery.count, self._clock))
                 else:
                     with continued(message.trace_context), delivered(message, delivery.count):
-                        await self._dispatcher.deliver(message, self._subscriptions.of(message))
+                        outcomes = await self._dispatcher.deliver(message, self._subscriptions.of(message))
+                        log_errors(message, outcomes)
                 self._handled.add(message.id)
             await self._acknowledge(delivery)
 
@@ -411,6 +412,7 @@ class BrokerMessageBus(MessageBus, Broadcaster):
 
     async def _reject(self, letter: DeadLetter) -> None:
         self._tracing.rejected(letter.message, letter.error)
+        _logger.error("%s (%s) reaches no handler: %s", letter.message.type, letter.message.id, letter.error)
         await self._bury(letter)
 
     async def _bury(self, letter: DeadLetter) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import math
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
@@ -31,11 +32,12 @@ from honeyhive.utils.ids import RandomIds
 if TYPE_CHECKING:
     import anyio
 
-__all__ = ["Dispatcher", "attempts", "dead_letter", "raise_errors", "tried"]
+__all__ = ["Dispatcher", "attempts", "dead_letter", "log_errors", "raise_errors", "tried"]
 
 Tried: TypeAlias = tuple[Any, Exception | None]
 """What a handler returned, and what it raised."""
 
+_logger = logging.getLogger("honeyhive.events")
 _ids = RandomIds()
 _FAILURES: tuple[type[Exception], ...] = (Exception,)
 """What a handler raises is an answer, to be passed on; cancellation and the end of the program are none."""
@@ -234,6 +236,21 @@ def raise_errors(message: Message, outcomes: Sequence[Outcome]) -> None:
         raise errors[0]
     if errors:
         raise ExceptionGroup(f"{len(errors)} of {len(outcomes)} handlers of {message.type} failed", errors)
+
+
+def log_errors(message: Message, outcomes: Sequence[Outcome]) -> None:
+    """Log what handlers have raised, where nobody waits for it."""
+    for each in outcomes:
+        if each.error is not None:
+            _logger.error(
+                "%s failed at %s (%s) for good, attempts: %d: %s",
+                each.handler,
+                message.type,
+                message.id,
+                each.attempts,
+                facts.reason_of(each.error),
+                exc_info=each.error,
+            )
 
 
 def is_cancelled() -> bool:

@@ -15,6 +15,7 @@ from honeyhive.events import DeadLetter, Event, encode
 from honeyhive.events.adapters.kafka import KafkaBroker
 from honeyhive.events.buses.broker import Deliver, Delivery, Parcel, Topology
 from honeyhive.events.buses.brokered import BrokerMessageBus
+from honeyhive.resilience import RetryPolicy
 from honeyhive.testing import FakeKafka, RecordedSpan, SpanCapture
 from honeyhive.testing.bus_contracts import some_letters
 
@@ -102,6 +103,26 @@ async def test_what_cannot_be_read_is_kept_as_it_came_and_shows_in_traces(
     assert (body, []) == (letter.message.data, scales.handled)
     assert name == the_failed(recorded).name
     assert letter.error == the_failed(recorded).span.status.description
+
+
+async def test_a_rejected_message_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    letter = await Rejecting().letter_for(document(data={"grams": "many"}))
+
+    assert ("ERROR", f"scales.weighed (w-1) reaches no handler: {letter.error}") in [
+        (record.levelname, record.getMessage()) for record in caplog.records
+    ]
+
+
+async def test_a_handler_that_fails_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(message: Weighed) -> None:
+        raise ValueError("too heavy")
+
+    scales = Rejecting()
+    scales.bus.subscribe(Weighed, refuse, retry=RetryPolicy(max_attempts=1))
+    await scales.letter_for(document())
+
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert "refuse failed at scales.weighed (w-1) for good, attempts: 1: ValueError: too heavy" in record.getMessage()
 
 
 async def test_the_span_of_a_rejected_message_stands_in_its_trace_and_names_it(recorded: SpanCapture) -> None:
