@@ -2,30 +2,32 @@
 
 ::
 
-    service      all of it as a service of the runtime     config     what it can be told
-    cluster      the same as several processes
-    serve        the backend of this machine: sockets, discovery file
-    home         where the data is
-    storage      the log and the read model, together
-    app          the web application beneath the routes
-    security     token, Host, Origin; the headers of every answer
-    connections  how many, and how long they may take
-    body         reading a request body within bounds
-    otlp         OTLP in protobuf and JSON          events    REST calls, checked and completed
-    logs         OTLP logs as rows                  reports   what programs have lost
-    ingest       the routes that take data in       adoption  what was recorded while no backend ran
-    log          the journal: accepted means on the disk
-    postgres_log, postgres_storage   the same for several processes, in PostgreSQL
-    projecting   told that the log has grown
-    projector    from the log to the read model               history   as it was; the read model made anew
-    records      spans and events as rows           figures   tokens, model, cost of an event
-    store        writing the read model             summaries, amendments   what follows from what is written
-    queries      what readers ask                   filters   what they may ask for
-    stores/      the databases it can be in
-    retention    how long and how much is kept     forgetting   how the log and the read model forget alike
-    marks        what the backend itself writes into its log            removal  the rows that go
-    reading      the routes that give data out      pages/    the same for people
-    live         what has just become readable, over a WebSocket      watching   its other end
+    what it is
+        service         all of it, as a service of the runtime      config       what it can be told
+        cluster         the same as several processes               limits       what a request may ask
+        serve           the backend of this machine                 home         where its data is
+    who may ask
+        app             the web application beneath the routes      security     token, Host, Origin
+        connections     how many, and how long they may take        body         reading a request within bounds
+    what comes in
+        ingest          the routes                                  adoption     what was recorded while no backend ran
+        otlp, logs      OTLP: spans, log records                    events       REST calls, checked and completed
+        reports         what programs have lost
+    what is kept
+        storage         log and read model, together                postgres_storage   the same in PostgreSQL
+        log             the journal: accepted means on the disk     postgres_log       ... in PostgreSQL
+        projecting      told that the log has grown                 projector    from the log to the read model
+        records         spans and events as rows                    figures      tokens, model, cost of an event
+        store           writing the read model                      summaries, amendments   what follows from that
+        stores/         the databases it can be in                  history      as it was; the read model made anew
+    what goes
+        retention       how long and how much is kept               forgetting   how log and read model forget alike
+        marks           what the backend itself writes into its log   removal    the rows that go
+        holding         what there is                               chores       work in steps, beside all requests
+    what is shown
+        reading         the routes                                  pages/       the same for people
+        queries         what readers ask                            filters      what they may ask for
+        live            what has just become readable               watching     the other end of that
 
 The log is the truth: a journal, or a table. The read model beside it, a SQLite file or tables, can be made again from
 the log at any time.

@@ -6,27 +6,22 @@ any more: they are taken into the ingest log like any other request, then acknow
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-
-from anyio import to_thread
 
 from honeyhive.exceptions import JournalError
 from honeyhive.journal import AdoptedSegment, Record, adopt
 from honeyhive.models.wire import RecordKind
 from honeyhive.runtime.declaring import every
 from honeyhive.server import jsontext, otlp
+from honeyhive.server.chores import Chore, Complaints
 from honeyhive.server.events import Intake
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.logs import logs_from_protobuf
 from honeyhive.server.storage import Log
 
 __all__ = ["Adopter", "Adoption"]
-
-_logger = logging.getLogger("honeyhive.server")
 
 
 class Adopter:
@@ -44,7 +39,7 @@ class Adopter:
         self._log = log
         self._intake = intake
         self._limits = limits
-        self._complaints: set[str] = set()
+        self._complaints = Complaints()
 
     def adopt(self) -> Generator[int, None, None]:
         """Take in what is orphaned now, record by record, and yield how many spans and calls each has brought.
@@ -87,9 +82,7 @@ class Adopter:
         raise Refusal(400, f"Spooled records of kind {record.kind} are not known.")
 
     def _complain(self, error: Exception) -> None:
-        if str(error) not in self._complaints and len(self._complaints) < 100:
-            self._complaints.add(str(error))
-            _logger.warning("The spool of programs that ended could not be taken in whole: %s", error)
+        self._complaints.make(f"The spool of programs that ended could not be taken in whole: {error}")
 
 
 class Adoption:
@@ -100,20 +93,12 @@ class Adoption:
     """
 
     def __init__(self, adopter: Adopter) -> None:
-        self._adopter = adopter
-        self._at_work = threading.Lock()
+        self._chore = Chore(adopter.adopt)
 
     @every("* * * * * *", missed="skip")
     async def adopt(self) -> None:
-        """Take in what programs have left; a process that ends does so after the record in hand."""
-        if not self._at_work.acquire(blocking=False):
-            return
-        try:
-            with closing(self._adopter.adopt()) as steps:
-                while await to_thread.run_sync(next, steps, None) is not None:
-                    pass
-        finally:
-            self._at_work.release()
+        """Take in what programs have left."""
+        await self._chore.do()
 
 
 def _call(payload: bytes) -> tuple[str, str, object]:

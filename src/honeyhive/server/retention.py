@@ -6,17 +6,13 @@ until the rest fits. The log and the read model forget the same.
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from typing import Final
-
-from anyio import to_thread
 
 from honeyhive.exceptions import ConfigurationError, JournalError, ProjectionStoppedError, StoreUnavailableError
 from honeyhive.runtime.declaring import every
+from honeyhive.server.chores import Chore, Complaints
 from honeyhive.server.forgetting import Forgetter
 from honeyhive.server.limits import Refusal
 from honeyhive.utils.clock import Clock, SystemClock
@@ -34,8 +30,6 @@ _SEGMENTS: Final = 8
 _MOST_ROOM: Final = 1 / 8
 _ROUNDS: Final = 16
 """How often to look again in one sweep whether enough is gone."""
-
-_logger = logging.getLogger("honeyhive.server")
 
 
 def segment_bytes_for(keep_bytes: int | None) -> int:
@@ -85,7 +79,7 @@ class Retention:
         self._clock = clock or SystemClock()
         self._forgotten_ns = 0
         self._left_bytes: int | None = None
-        self._complaints: set[str] = set()
+        self._complaints = Complaints()
 
     def sweep(self) -> None:
         """Forget what is not to be kept now."""
@@ -103,7 +97,7 @@ class Retention:
             if self._keep_bytes is not None:
                 yield from self._forget_excess(self._keep_bytes)
         except (TimeoutError, Refusal, JournalError, ProjectionStoppedError, StoreUnavailableError) as error:
-            self._complain(
+            self._complaints.make(
                 f"What is too old or too much could not be forgotten now: {str(error) or type(error).__name__}"
             )
 
@@ -125,16 +119,11 @@ class Retention:
                 break
             before_ns = self._forgetter.moment_for((size.total_bytes - bound) / size.total_bytes)
             if before_ns is None or before_ns > self._clock.time_ns():
-                self._complain(f"More than {keep_bytes:,} bytes are kept, and none of it is old enough to go.")
+                self._complaints.make(f"More than {keep_bytes:,} bytes are kept, and none of it is old enough to go.")
                 break
             yield from self._forgetter.forget_before(before_ns)
             size = self._forgetter.size()
         self._left_bytes = size.total_bytes
-
-    def _complain(self, message: str) -> None:
-        if message not in self._complaints and len(self._complaints) < 100:
-            self._complaints.add(message)
-            _logger.warning("%s", message)
 
 
 class Keeping:
@@ -145,20 +134,11 @@ class Keeping:
     """
 
     def __init__(self, retention: Retention) -> None:
-        self._retention = retention
-        self._at_work = threading.Lock()
+        self._has_bounds = retention.has_bounds
+        self._chore = Chore(retention.steps)
 
     @every("* * * * * *", missed="skip")
     async def sweep(self) -> None:
-        """Forget what is not to be kept; a process that ends does so after the step in hand."""
-        if not self._retention.has_bounds or not self._at_work.acquire(blocking=False):
-            return
-        try:
-            with closing(self._retention.steps()) as steps:
-                while await to_thread.run_sync(next, steps, _END) is not _END:
-                    pass
-        finally:
-            self._at_work.release()
-
-
-_END: Final = object()
+        """Forget what is not to be kept."""
+        if self._has_bounds:
+            await self._chore.do()
