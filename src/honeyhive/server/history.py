@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from honeyhive.events.following import Following
 from honeyhive.events.log import DatedRecord, LogSource
@@ -23,9 +23,17 @@ from honeyhive.server.projector import ReadModel
 from honeyhive.server.queries import Json, Queries
 from honeyhive.server.stores.sqlite import remove_file, replace_file
 
-__all__ = ["PastSession", "Rebuilt", "rebuild", "session_at"]
+__all__ = ["PastSession", "Rebuilt", "Records", "past_session", "rebuild", "session_at"]
 
 _UPDATE: Final = b'"PUT"'
+
+
+class Records(Protocol):
+    """What can be read from any position on: a journal's `LogSource`, or a `PostgresLog`."""
+
+    def read(self, after: Position | None, /) -> Sequence[DatedRecord]:
+        """Return the next batch behind *after*."""
+        ...
 
 
 class PastSession(NamedTuple):
@@ -61,7 +69,12 @@ def session_at(data: Path, session_id: str, moment_ns: int) -> PastSession:
     journal = data / JOURNAL_NAME
     if not journal.is_dir():
         raise FileNotFoundError(journal)
-    source = _OfSession(LogSource(JournalReader(journal)), session_id, moment_ns)
+    return past_session(LogSource(JournalReader(journal)), session_id, moment_ns)
+
+
+def past_session(log: Records, session_id: str, moment_ns: int) -> PastSession:
+    """Return a session as it was, made of the records of *log*; see `session_at`."""
+    source = _OfSession(log, session_id, moment_ns)
     with tempfile.TemporaryDirectory(prefix="honeyhive-") as folder:
         index = Path(folder, INDEX_NAME)
         _project(Following(source, ReadModel(index)))
@@ -98,7 +111,7 @@ def rebuild(data: Path, *, tell: Callable[[int], None] | None = None) -> Rebuilt
 class _OfSession:
     """The records of a log that may say something of one session, up to a moment: a source of the engine."""
 
-    def __init__(self, source: LogSource, session_id: str, moment_ns: int) -> None:
+    def __init__(self, source: Records, session_id: str, moment_ns: int) -> None:
         self._source = source
         self._moment_ns = moment_ns
         self._marks = {session_id.encode(), jsontext.dumps(session_id)[1:-1]}

@@ -19,6 +19,7 @@ from honeyhive.exceptions import ConfigurationError
 from honeyhive.journal import Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
+from honeyhive.server.history import past_session
 from honeyhive.server.limits import Limits, Refusal
 from honeyhive.server.marks import LogKind
 from honeyhive.server.postgres_log import LOG_NAME, PostgresLog
@@ -333,6 +334,20 @@ def test_what_is_too_old_is_forgotten_in_log_and_read_model(
     catch_up(made_anew)
     made_anew.projector.stop()
     assert session == made_anew.queries.session("s")
+
+
+def test_a_session_is_shown_as_it_was(cluster: Cluster, payload: Callable[..., bytes]) -> None:
+    log = cluster.log(clock=cluster.clock)
+    then_ns = cluster.clock.time_ns()
+    log.append(RecordKind.SPANS, payload(1, name="first", attributes={"session.id": "s"}))
+    cluster.clock.advance(60)
+    log.append(RecordKind.SPANS, payload(2, name="second", attributes={"session.id": "s"}))
+
+    then, now = (past_session(log, "s", moment_ns).session for moment_ns in (then_ns, cluster.clock.time_ns()))
+
+    assert then is not None
+    assert now is not None
+    assert (1, 2) == (then["spans"], now["spans"])
 
 
 def test_a_bound_by_size_is_refused_at_the_start(cluster: Cluster) -> None:

@@ -28,6 +28,7 @@ _FORBIDDEN: Final = ("28", "3D", "42501")
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 _MOST_CONNECTIONS: Final = 16
 _STREAMED: Final = 500
+_CLOSING_S: Final = 5.0
 _MARK: Final = re.compile(r"\?")
 _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _SETTINGS: Final = {
@@ -171,9 +172,12 @@ class Pool:
         return self._pool
 
     async def _close(self) -> None:
-        if self._pool is not None:
-            with suppress(*self._errors, OSError):
-                await asyncio.wait_for(self._pool.close(), timeout=5)
+        if self._pool is None:
+            return
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=_CLOSING_S)
+        except (*self._errors, OSError):
+            self._pool.terminate()  # somebody is still at it, or nobody answers
 
     def _told(self, error: Exception) -> Exception:
         """Tell an outage from a mistake of ours."""
