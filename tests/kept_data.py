@@ -206,7 +206,7 @@ class Busy:
     """
 
     SEGMENT_BYTES: Final = 64 * 1024
-    KEEP_BYTES: Final = 6_000_000
+    KEEP_BYTES: Final = 7_000_000
 
     def __init__(self, data: Path) -> None:
         self.failures: list[BaseException] = []

@@ -135,7 +135,8 @@ class LogForgetter(Forgetter):
 
     def _mark(self, step: Step) -> None:
         """Say in the log that *step* is forgotten; what has got something of it meanwhile keeps what was said of it."""
-        self._settle(self._append(LogKind.FORGOTTEN, forgotten(step.before_ns, step.sayings), self._rows))
+        # As many items as there are rows to remove, so that the projector takes no more together than it can do at once.
+        self._settle(self._append(LogKind.FORGOTTEN, forgotten(step.before_ns, step.sayings), max(1, step.rows)))
         last = self._carry_over(self._asked(lambda index: needed(index, step.sayings), []))
         if last is not None:
             self._settle(last)

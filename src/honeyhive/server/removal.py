@@ -56,10 +56,14 @@ _NOTE: Final = (
 
 
 class Touched(NamedTuple):
-    """What has to be summarised anew."""
+    """What follows from removing."""
 
     traces: Sequence[str]
+    """Have to be summarised anew."""
     sessions: Sequence[str]
+    """Have to be summarised anew."""
+    has_removed: bool
+    """Whether there is room to be given back."""
 
 
 class Age(NamedTuple):
@@ -77,6 +81,8 @@ class Step(NamedTuple):
     """What was accepted before."""
     sayings: Sequence[Saying] = ()
     """What was said of sessions and events of which nothing stays."""
+    rows: int = 0
+    """How many rows that is, about."""
 
 
 def remove(connection: Connection, what: Forgotten) -> Touched:
@@ -86,7 +92,8 @@ def remove(connection: Connection, what: Forgotten) -> Touched:
     sessions = _texts(
         connection, "SELECT DISTINCT session_id FROM spans WHERE recorded_ns < ? AND session_id IS NOT NULL", old
     )
-    for table in _DATED:
+    tables = _with_rows_before(connection, what.before_ns)
+    for table in tables:
         connection.execute(f"DELETE FROM {table} WHERE recorded_ns < ?", old)  # noqa: S608 - our own words
     # An older start may have been carried over to behind the one that has replaced it: it goes with that.
     connection.execute_many(
@@ -99,7 +106,7 @@ def remove(connection: Connection, what: Forgotten) -> Touched:
     )
     connection.execute(_NOTE, old)
     sessions += [own_id for own_id, _ in (*what.starts, *what.updates)]
-    return Touched(traces, list(dict.fromkeys(sessions)))
+    return Touched(traces, list(dict.fromkeys(sessions)), bool(tables or what.starts or what.updates))
 
 
 def forgotten_before(connection: Connection) -> int:
@@ -115,11 +122,9 @@ def next_step(connection: Connection, before_ns: int, most: int) -> Step | None:
     """
     step_ns = _next_moment(connection, before_ns, most)
     sayings = _alone(connection, step_ns, most)
-    has_rows = any(
-        connection.row(f"SELECT 1 FROM {table} WHERE recorded_ns < ? LIMIT 1", (before_ns,))  # noqa: S608 - own words
-        for table in _DATED
-    )
-    return Step(step_ns, sayings) if has_rows or sayings else None
+    if not sayings and not _with_rows_before(connection, before_ns):
+        return None
+    return Step(step_ns, sayings, len(sayings) + sum(_count(connection, table, step_ns, most) for table in _LARGE))
 
 
 def needed(connection: Connection, sayings: Sequence[Saying]) -> list[Saying]:
@@ -127,6 +132,22 @@ def needed(connection: Connection, sayings: Sequence[Saying]) -> list[Saying]:
     keys = [(subject,) for subject in dict.fromkeys(saying.subject for saying in sayings)]
     there = {own_id for query in _WITH_SUBJECT for (own_id,) in found(connection, query, keys)}
     return [saying for saying in sayings if saying.subject in there]
+
+
+def _with_rows_before(connection: Connection, before_ns: int) -> list[str]:
+    return [
+        table
+        for table in _DATED
+        if connection.row(f"SELECT 1 FROM {table} WHERE recorded_ns < ? LIMIT 1", (before_ns,))  # noqa: S608 - own words
+    ]
+
+
+def _count(connection: Connection, table: str, before_ns: int, most: int) -> int:
+    [(number,)] = connection.rows(
+        f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE recorded_ns < ? LIMIT ?) AS counted",  # noqa: S608 - our own words
+        (before_ns, most),
+    )
+    return int(number)
 
 
 def _next_moment(connection: Connection, before_ns: int, most: int) -> int:

@@ -110,7 +110,7 @@ class Store:
             Overtaken: Another writer has moved the position since it was read; nothing was applied.
             StoreUnavailableError: The database is away; whether anything was applied is not known.
         """
-        reached, batch, has_forgotten = self._position, _Batch(), False
+        reached, batch = self._position, _Batch()
         with self._writer.transaction() as connection:
             if _position_in(connection) != self._position:
                 raise Overtaken("the read model")
@@ -121,11 +121,11 @@ class Store:
                 if change.forgotten is not None:
                     transaction.write(batch)
                     transaction.forget(change.forgotten)
-                    batch, has_forgotten = _Batch(), True
+                    batch = _Batch()
             transaction.write(batch)
             transaction.finish(reached)
         self._position = reached
-        if has_forgotten:
+        if transaction.has_removed:
             self._writer.give_back()
 
     def reset(self) -> None:
@@ -199,9 +199,14 @@ class _Batch:
 
 
 class _Transaction:
-    """One transaction of the writer, and what must be summarised anew before it ends."""
+    """One transaction of the writer, and what must be summarised anew before it ends.
+
+    Attributes:
+        has_removed: Whether there is room to be given back after it.
+    """
 
     def __init__(self, connection: Connection) -> None:
+        self.has_removed = False
         self._connection = connection
         self._traces: dict[str, None] = {}
         self._sessions: dict[str, None] = {}
@@ -223,6 +228,7 @@ class _Transaction:
         touched = remove(self._connection, what)
         self._traces.update(dict.fromkeys(touched.traces))
         self._sessions.update(dict.fromkeys(touched.sessions))
+        self.has_removed = self.has_removed or touched.has_removed
 
     def finish(self, position: Position | None) -> None:
         """Write what follows from all that was written, and the position."""

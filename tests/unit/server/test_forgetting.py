@@ -129,7 +129,7 @@ def test_the_room_of_removed_rows_is_given_back(kept: Kept) -> None:
     assert before.index_bytes - after.index_bytes > 600_000
     assert before.log_bytes - after.log_bytes > 600_000
     assert index.stat().st_size < 400_000
-    assert index.with_name("index.sqlite-wal").stat().st_size == 0
+    assert index.with_name("index.sqlite-wal").stat().st_size < 100_000
 
 
 def test_a_session_that_still_runs_keeps_its_start_and_its_updates(kept: Kept) -> None:

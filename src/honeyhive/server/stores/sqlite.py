@@ -31,7 +31,9 @@ __all__ = ["SQLiteDatabase", "remove_file", "replace_file"]
 
 _BESIDE: Final = ("-wal", "-shm")
 _WAL_BYTES: Final = 4 * 1024 * 1024
-"""What its write-ahead log takes; it is cut back to that, though readers of old views may keep it larger for a while."""
+"""To what its write-ahead log is cut back, though readers of old views may keep it larger for a while."""
+_WORKING_BYTES: Final = _WAL_BYTES + 1024 * 1024
+"""What that log takes with a transaction of common size at its end."""
 _PATIENCE: Final = "PRAGMA busy_timeout = 10000"
 _STEPS: Final = 10_000
 """Of SQLite's machine, between two looks at the clock."""
@@ -46,7 +48,7 @@ class SQLiteDatabase(Database):
         path: The file; made by the writer when absent, put aside when damaged.
     """
 
-    least_bytes = _WAL_BYTES + 256 * 1024
+    least_bytes = _WORKING_BYTES + 256 * 1024
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,7 +69,7 @@ class SQLiteDatabase(Database):
                 )
         except IndexMissingError:
             return 0
-        return (pages - free) * page_bytes + _WAL_BYTES
+        return (pages - free) * page_bytes + _WORKING_BYTES
 
     @contextmanager
     def reading(self, *, longest_s: float) -> Iterator[Connection]:
