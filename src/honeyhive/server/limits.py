@@ -26,6 +26,8 @@ class Limits:
     header_s: float = 10.0
     body_s: float = 30.0
     connections: int = 256
+    watchers: int = 64
+    """Of the connections, those that may stay open to watch, and so cannot make room for others."""
     lag_records: int = 4_096
     """Records accepted but not projected yet, beyond which ingest asks senders to wait."""
     wait_s: float = 10.0

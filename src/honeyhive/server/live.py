@@ -2,7 +2,8 @@
 
 ======  ==============================  ==========================================================================
 WS      ``/v1/live``                    ``{"spans": [...], "omitted": 0}`` as spans become readable, at most 100 at
-                                        a time, without payloads; ``?project= &session_id= &trace_id=``
+                                        a time, without payloads, of long texts the beginning;
+                                        ``?project= &session_id= &trace_id=``
 ======  ==============================  ==========================================================================
 
 A worker tells all HTTP processes, each tells those who are connected to it. Who is away misses what happens meanwhile: the
@@ -12,6 +13,7 @@ lists of ``/v1/traces`` have everything.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeAlias, cast
@@ -31,6 +33,10 @@ _MOST_SPANS: Final = 100
 """What a person can follow; the rest is counted."""
 _FILTERS: Final = ("project", "session_id", "trace_id")
 _UNSEEN: Final = frozenset({"details", "session_name"})
+_TEXTS: Final = frozenset({"name", "error", "model", "provider", "source"})
+_LONGEST_TEXT: Final = 200
+"""Characters: an error may be as long as an attribute, and messages must fit through every bus and to every client."""
+_TRY_AGAIN_LATER: Final = 1013
 
 Shown: TypeAlias = Mapping[str, object]
 
@@ -50,22 +56,24 @@ class SpansReadable(Event):
 class Teller:
     """Tells all processes what has become readable.
 
+    Where spans come faster than the bus takes them, the newest are told and the others counted.
+
     Args:
         bus: Brings it to them.
     """
 
     def __init__(self, bus: Broadcaster) -> None:
         self._bus = bus
-        self._waiting: asyncio.Queue[SpansReadable] = asyncio.Queue()
+        self._newest: deque[Shown] = deque(maxlen=_MOST_SPANS)
+        self._count = 0
+        self._has_news = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def tell(self, rows: Sequence[Row]) -> None:
         """Tell *rows*, while `at_work`; from any thread."""
-        if self._loop is None or not rows:
-            return
-        spans = [_shown(row) for row in rows[-_MOST_SPANS:]]
-        message = SpansReadable(spans=jsontext.dumps(spans).decode(), omitted=len(rows) - len(spans))
-        self._loop.call_soon_threadsafe(self._waiting.put_nowait, message)
+        loop = self._loop
+        if loop is not None and rows:
+            loop.call_soon_threadsafe(self._note, [_shown(row) for row in rows[-_MOST_SPANS:]], len(rows))
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -79,19 +87,41 @@ class Teller:
             task.cancel()
             await asyncio.wait([task])
 
+    def _note(self, spans: Sequence[Shown], count: int) -> None:
+        self._newest.extend(spans)
+        self._count += count
+        self._has_news.set()
+
     async def _run(self) -> None:
         while True:
-            message = await self._waiting.get()
+            await self._has_news.wait()
             # Whoever is not told sees it in the next list; news that cannot be told at once are none any more.
             with guard("tell what is readable"):
-                await self._bus.broadcast(message)
+                await self._bus.broadcast(self._taken())
+
+    def _taken(self) -> SpansReadable:
+        spans, count = list(self._newest), self._count
+        self._newest.clear()
+        self._count = 0
+        self._has_news.clear()
+        return SpansReadable(spans=jsontext.dumps(spans).decode(), omitted=count - len(spans))
 
 
 class Watchers:
-    """Who watches in this process, and what for."""
+    """Who watches in this process, and what for.
 
-    def __init__(self) -> None:
+    Args:
+        most: How many may.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._wanted: dict[SocketConnection, Mapping[str, str]] = {}
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may watch."""
+        return len(self._wanted) < self._most
 
     @contextmanager
     def watching(self, connection: SocketConnection, wanted: Mapping[str, str]) -> Iterator[None]:
@@ -129,10 +159,17 @@ class Live:
         """Tell a client of spans until it hangs up; what it says is passed over."""
         wanted = {name: socket.query_params[name] for name in _FILTERS if socket.query_params.get(name)}
         async with use_ws_manager().connected(socket) as connection:
+            if not self._watchers.has_room:
+                await socket.close(_TRY_AGAIN_LATER, "Too many are watching already.")
+                return
             with self._watchers.watching(connection, wanted):
-                async for _ in socket.iter_text():
+                while (await socket.receive())["type"] != "websocket.disconnect":
                     pass
 
 
 def _shown(row: Row) -> Shown:
-    return {name: getattr(row, name) for name in Row.__slots__ if name not in _UNSEEN}
+    return {name: _cut(name, getattr(row, name)) for name in Row.__slots__ if name not in _UNSEEN}
+
+
+def _cut(name: str, value: object) -> object:
+    return value[:_LONGEST_TEXT] if name in _TEXTS and isinstance(value, str) else value

@@ -111,11 +111,13 @@ async def teller(bus: Broadcaster) -> AsyncIterator[Teller]:
         yield teller
 
 
-def watchers(bus: Broadcaster) -> Iterator[Watchers]:
-    watchers = Watchers()
+def watchers(bus: Broadcaster, limits: Limits) -> Iterator[Watchers]:
+    watchers = Watchers(limits.watchers)
     listener = bus.listen(SpansReadable, watchers.hear)
-    yield watchers
-    listener.cancel()
+    try:
+        yield watchers
+    finally:
+        listener.cancel()
 
 
 def adopter(storage: Storage, intake: Intake, limits: Limits) -> Adopter:

@@ -6,14 +6,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from select import select
 from typing import Any
 
 import httpx
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+
+from honeyhive.server.limits import Limits
 
 Make = Callable[..., dict[str, object]]
 
@@ -64,6 +66,40 @@ def test_of_very_many_the_rest_is_counted(server: Any, client: httpx.Client, spa
         message = told(socket)
 
     assert (len(message["spans"]), message["omitted"]) == (100, 150)
+
+
+def test_whatever_a_watcher_says_is_passed_over(server: Any, client: httpx.Client, span: Make, request_of: Make) -> None:
+    with watching(server) as socket:
+        socket.send("text")
+        socket.send(b"bytes")
+        client.post("/v1/traces", json=request_of(span("after all")))
+
+        assert [each["name"] for each in told(socket)["spans"]] == ["after all"]
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_of_long_texts_the_beginning_is_told(server: Any, client: httpx.Client, span: Make, request_of: Make) -> None:
+    failed = {"code": "STATUS_CODE_ERROR", "message": "m" * 100_000}
+    with watching(server) as socket:
+        client.post("/v1/traces", json=request_of(*(span("n" * 10_000, status=failed) for _ in range(100))))
+        message = socket.recv(timeout=10)
+
+    assert len(message) < 200_000
+    [shown, *_] = json.loads(message)["spans"]
+    assert (shown["name"], shown["error"]) == ("n" * 200, "m" * 200)
+
+
+def test_those_who_watch_cannot_keep_others_out(
+    server: Any, client: httpx.Client, span: Make, request_of: Make
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(Limits().watchers):
+            stack.enter_context(watching(server))
+
+        with watching(server) as one_more, pytest.raises(ConnectionClosed, match="Too many are watching"):
+            one_more.recv(timeout=10)
+        with server.client() as new:
+            assert new.post("/v1/traces", json=request_of(span())).status_code == 200
 
 
 def test_whoever_is_not_let_in_hears_nothing(server: Any) -> None:
