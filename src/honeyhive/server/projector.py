@@ -28,6 +28,7 @@ from honeyhive.server.marks import LogKind, Saying, forgotten_of, sayings_of
 from honeyhive.server.records import Row, row_of_event, rows_of_request
 from honeyhive.server.store import Amendment, Changes, Store
 from honeyhive.server.stores import Database, database_of
+from honeyhive.utils.guard import guard
 
 __all__ = ["IngestProjector", "ReadModel", "changes_of", "make_projector"]
 
@@ -107,7 +108,10 @@ class ReadModel(Sink[DatedRecord, Position]):
         self._store.apply(read())
         if self._on_readable is not None:
             earliest_ns = time.time_ns() - _NEWS_NS
-            self._on_readable([row for change in changes if change.recorded_ns > earliest_ns for row in change.rows])
+            with guard("tell what is readable"):  # what is committed is not to blame, and not applied again
+                self._on_readable(
+                    [row for change in changes if change.recorded_ns > earliest_ns for row in change.rows]
+                )
 
     def bury(self, record: DatedRecord, error: Exception) -> None:
         """Keep the reason why *record* cannot be projected; the journal keeps the record."""

@@ -68,7 +68,9 @@ def test_of_very_many_the_rest_is_counted(server: Any, client: httpx.Client, spa
     assert (len(message["spans"]), message["omitted"]) == (100, 150)
 
 
-def test_whatever_a_watcher_says_is_passed_over(server: Any, client: httpx.Client, span: Make, request_of: Make) -> None:
+def test_whatever_a_watcher_says_is_passed_over(
+    server: Any, client: httpx.Client, span: Make, request_of: Make
+) -> None:
     with watching(server) as socket:
         socket.send("text")
         socket.send(b"bytes")
