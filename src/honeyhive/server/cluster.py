@@ -72,9 +72,11 @@ async def broker_bus(config: ClusterConfig) -> AsyncIterator[MessageBus]:
 
 async def sql_ledger(config: ClusterConfig) -> AsyncIterator[TickLedger]:
     engine = engine_of(config.database_url.get_secret_value())
-    async with SqlTickLedger(engine) as ledger:
-        yield ledger
-    await engine.dispose()
+    try:
+        async with SqlTickLedger(engine) as ledger:
+            yield ledger
+    finally:
+        await engine.dispose()
 
 
 async def database(

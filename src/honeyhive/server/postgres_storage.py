@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import chain, repeat
 from typing import Any, Final
@@ -47,6 +48,7 @@ class PostgresStorage(Storage):
         on_failure: Called when the projector here cannot go on, from its thread. An outage is no failure: it is waited for.
         limits: How long a query may take.
         rebuild: Have the projector here forget the read model and make it anew; the others go along.
+        settling_s: How long forgetting waits for projectors, in seconds, before it leaves the rest for the next time.
         clock: Dates what is accepted.
 
     Raises:
@@ -63,8 +65,10 @@ class PostgresStorage(Storage):
         on_failure: Callable[[BaseException], None],
         limits: Limits,
         rebuild: bool = False,
+        settling_s: float = _SETTLING_S,
         clock: Clock | None = None,
     ) -> None:
+        self._settling_s = settling_s
         self._database = PostgresDatabase(url, schema=schema)
         self._pool = Pool(url, schema=schema)  # readers cannot keep the log waiting for a connection
         self.log = self._log = PostgresLog(self._pool, on_append=on_append, clock=clock)
@@ -81,7 +85,12 @@ class PostgresStorage(Storage):
         self.forgetter = PostgresForgetter(self._log, self._database, settle=self._until_readable)
 
     def _until_readable(self, position: Position) -> None:
-        self._pool.submit(lambda: self.progress.reached(position)).result(_SETTLING_S)
+        readable = self._pool.submit(lambda: self.progress.reached(position))
+        try:
+            readable.result(self._settling_s)
+        except TimeoutError:
+            readable.cancel()  # or it would ask the database for ever
+            raise TimeoutError("the read model is too far behind the log") from None
 
     def connect(self) -> None:
         """Connect now, and not when first used.
@@ -110,14 +119,16 @@ class PostgresProgress(Progress):
         self._pool = pool
         self._clock = clock or SystemClock()
         self._backlog = 0
+        self._asked: Future[tuple[int, int]] | None = None
         self._asked_s = float("-inf")
 
     @property
     def backlog(self) -> int:
         """Records that are accepted and not readable yet, as of the last look; does not wait, but has the next one taken."""
-        if self._clock.monotonic() - self._asked_s > _FRESH_S:
+        is_answered = self._asked is None or self._asked.done()  # a database that hangs is asked once
+        if is_answered and self._clock.monotonic() - self._asked_s > _FRESH_S:
             self._asked_s = self._clock.monotonic()
-            self._pool.submit(self._look)
+            self._asked = self._pool.submit(self._look)
         return self._backlog
 
     async def reached(self, position: Position) -> None:

@@ -350,6 +350,19 @@ def test_a_session_is_shown_as_it_was(cluster: Cluster, payload: Callable[..., b
     assert (1, 2) == (then["spans"], now["spans"])
 
 
+def test_nothing_is_forgotten_and_nobody_waits_for_ever_while_no_worker_projects(
+    cluster: Cluster, payload: Callable[..., bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = cluster.storage(settling_s=0.1)
+    storage.log.append(RecordKind.SPANS, payload())
+    cluster.clock.advance(3_600)
+
+    Retention(storage.forgetter, keep_s=1_800, clock=cluster.clock).sweep()
+
+    assert "the read model is too far behind the log" in caplog.text
+    assert [RecordKind.SPANS] == [record.kind for record in everything(storage.log)]
+
+
 def test_a_bound_by_size_is_refused_at_the_start(cluster: Cluster) -> None:
     with pytest.raises(ConfigurationError, match="--keep-days"):
         Retention(cluster.storage().forgetter, keep_bytes=10**9)
