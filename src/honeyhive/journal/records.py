@@ -49,6 +49,8 @@ HEADER_BYTES = _FIELDS.size + _CHECKSUM.size
 _CURSOR_MAGIC = b"\xf5HA\xfa"
 _CURSOR_FIELDS = struct.Struct(">4sQ")
 CURSOR_BYTES = _CURSOR_FIELDS.size + _CHECKSUM.size
+_AT_ONCE = 5 * 1024
+_SOON_READ = 64 * 1024
 
 
 class Position(NamedTuple):
@@ -97,10 +99,23 @@ def pack_header(draft: Draft, offset: int) -> bytes:
     """
     kind, payload, items = draft
     try:
-        fields = _FIELDS.pack(MAGIC, _VERSION, kind, items, len(payload), crc32(payload))
+        fields = _FIELDS.pack(MAGIC, _VERSION, kind, items, len(payload), _checksum(payload))
     except struct.error as error:
         raise ValueError(f"a record cannot hold kind {kind}, {items} items, {len(payload)} bytes: {error}") from error
     return fields + _CHECKSUM.pack(crc32(fields, offset & 0xFFFFFFFF))
+
+
+def _checksum(payload: bytes) -> int:
+    """Return the CRC-32 of *payload*, without giving up the interpreter for one that takes microseconds.
+
+    For more than 5 KiB at once zlib gives it up, and getting it back from a busy program can take milliseconds.
+    """
+    if not _AT_ONCE < len(payload) <= _SOON_READ:
+        return crc32(payload)
+    checksum, parts = 0, memoryview(payload)
+    for start in range(0, len(payload), _AT_ONCE):
+        checksum = crc32(parts[start : start + _AT_ONCE], checksum)
+    return checksum
 
 
 def unpack_header(data: bytes, offset: int) -> Header | None:

@@ -241,15 +241,17 @@ class _Answer:
     def tell(self, status: int | None) -> None:
         """Put the route that was found and *status* on the span."""
         scope, span = self._scope, self._span
+        learnt: dict[str, str | int] = {}
         route = getattr(scope.get("route"), "path", None)
         if route is not None:
             span.update_name(f"{scope.get('method', 'WEBSOCKET')} {route}")
-            span.set_attribute("http.route", route)
-            span.set_attribute("code.function.name", getattr(scope.get("endpoint"), "__qualname__", ""))
+            learnt["http.route"] = route
+            learnt["code.function.name"] = getattr(scope.get("endpoint"), "__qualname__", "")
         if status is not None:
-            span.set_attribute("http.response.status_code", status)
+            learnt["http.response.status_code"] = status
             if status >= 500:
                 span.set_status(StatusCode.ERROR)
+        span.set_attributes(learnt)
 
 
 _FIRST_WORDS: Final = frozenset(

@@ -531,3 +531,15 @@ def test_beginning_afresh_gives_back_what_is_acknowledged(tmp_path: Path) -> Non
     journal.acknowledge(positions[2])
     assert names(tmp_path) == []
     assert journal.size_bytes == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_120, 5_121, 12_345, 65_536, 65_537])
+def test_a_record_of_any_size_comes_back_whole(tmp_path: Path, size: int) -> None:
+    payload = bytes(index % 251 for index in range(size))
+    written = Journal(tmp_path, prefix="dead")
+    written.append(1, payload)
+    written.close()
+
+    found = [record.payload for segment in adopt(tmp_path) for record in segment.read()]
+
+    assert [payload] == found
