@@ -1,7 +1,8 @@
 """``honeyhive traces``: list, show, export and follow what is recorded on this machine.
 
-All but ``follow``, which asks the running backend, read the backend's SQLite file directly: SQLite lets many read while one writes, so they work beside a
-running server and without one, need no token, and cannot disturb ingest. They see what the server has projected.
+All but ``follow``, which asks the running backend, read the backend's SQLite file directly: SQLite lets many read while
+one writes, so they work beside a running server and without one, need no token, and cannot disturb ingest. They see what
+the server has projected.
 """
 
 from __future__ import annotations
@@ -111,8 +112,11 @@ def export(queries: Queries, shape: str, project: str | None, session_id: str | 
 @click.option("--project", help="Only of this project.")
 @click.option("--session", "session_id", help="Only of this session.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one span a line.")
-def follow(project: str | None, session_id: str | None, as_json: bool) -> None:
+@click.pass_context
+def follow(context: click.Context, project: str | None, session_id: str | None, as_json: bool) -> None:
     """Print spans as the running backend shows them, with the beginning of their trace's id, until Ctrl-C."""
+    if context.parent is not None and context.parent.params["data"] is not None:
+        raise click.UsageError("follow asks the running backend, wherever its data are; leave --data out.")
     try:
         for news in live_spans(project=project, session_id=session_id):
             for span in news.spans:

@@ -40,7 +40,7 @@ class BackendConfig(BaseModel):
     @field_validator("hosts", mode="before")
     @classmethod
     def _separated(cls, value: object) -> object:
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
     @property
     def keep_s(self) -> float | None:

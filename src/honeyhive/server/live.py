@@ -25,6 +25,7 @@ from honeyhive.runtime import use_ws_manager, websocket
 from honeyhive.runtime.sockets import SocketConnection
 from honeyhive.server import jsontext
 from honeyhive.server.records import Row
+from honeyhive.server.watching import TRY_AGAIN_LATER
 from honeyhive.utils.guard import guard
 
 __all__ = ["Live", "SpansReadable", "Teller", "Watchers"]
@@ -36,7 +37,6 @@ _UNSEEN: Final = frozenset({"details", "session_name"})
 _TEXTS: Final = frozenset({"name", "error", "model", "provider", "source"})
 _LONGEST_TEXT: Final = 200
 """Characters: an error may be as long as an attribute, and messages must fit through every bus and to every client."""
-_TRY_AGAIN_LATER: Final = 1013
 
 Shown: TypeAlias = Mapping[str, object]
 
@@ -160,7 +160,7 @@ class Live:
         wanted = {name: socket.query_params[name] for name in _FILTERS if socket.query_params.get(name)}
         async with use_ws_manager().connected(socket) as connection:
             if not self._watchers.has_room:
-                await socket.close(_TRY_AGAIN_LATER, "Too many are watching already.")
+                await socket.close(TRY_AGAIN_LATER, "Too many are watching already.")
                 return
             with self._watchers.watching(connection, wanted):
                 while (await socket.receive())["type"] != "websocket.disconnect":

@@ -260,8 +260,11 @@ def _cookie(headers: Headers, name: str) -> str:
 
 
 async def _deny(refusal: Response, scope: Scope, send: Send) -> None:
-    """Answer a handshake with *refusal*; where the server cannot do that, with a plain 403."""
-    if "websocket.http.response" not in scope.get("extensions", {}):
+    """Answer a handshake with *refusal*; where that says no more than 403, or the server cannot do that, with a plain one.
+
+    uvicorn logs an error for each answer with a body, and pages of other sites may ask as often as they like.
+    """
+    if refusal.status_code == 403 or "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})
         return
     start = {"type": "websocket.http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers}

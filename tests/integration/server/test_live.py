@@ -15,7 +15,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from honeyhive.exceptions import APIConnectionError, ConfigurationError
 from honeyhive.server.limits import Limits
+from honeyhive.server.security import own_token_file
+from honeyhive.server.watching import live_spans
 
 Make = Callable[..., dict[str, object]]
 
@@ -100,6 +103,8 @@ def test_those_who_watch_cannot_keep_others_out(
 
         with watching(server) as one_more, pytest.raises(ConnectionClosed, match="Too many are watching"):
             one_more.recv(timeout=10)
+        with pytest.raises(APIConnectionError, match="Too many are watching"):
+            next(live_spans())
         with server.client() as new:
             assert new.post("/v1/traces", json=request_of(span())).status_code == 200
 
@@ -107,6 +112,26 @@ def test_those_who_watch_cannot_keep_others_out(
 def test_whoever_is_not_let_in_hears_nothing(server: Any) -> None:
     with pytest.raises(InvalidStatus, match="401"), watching(server, Authorization="Bearer wrong"):
         pass
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.com"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_pages_of_other_sites_hear_nothing_and_fill_no_log(server: Any, headers: dict[str, str]) -> None:
+    before = server.log.read_text()
+
+    with (
+        pytest.raises(InvalidStatus, match="403"),
+        watching(server, Authorization=f"Bearer {server.token}", **headers),
+    ):
+        pass
+
+    assert server.log.read_text() == before
+
+
+def test_a_token_that_is_gone_is_named(server: Any) -> None:
+    own_token_file().unlink()
+
+    with pytest.raises(ConfigurationError, match="token file"):
+        next(live_spans())
 
 
 def test_those_who_watch_do_not_keep_it_from_stopping(server: Any) -> None:

@@ -177,3 +177,10 @@ def test_help_names_every_command_and_loads_none(run: Run) -> None:
 
     assert all(name in output for name in COMMANDS)
     assert output.splitlines()[-1] == "[]"
+
+
+def test_a_folder_cannot_be_followed(run: Run, tmp_path: Path) -> None:
+    done = run("traces", "--data", str(tmp_path), "follow")
+
+    assert done.exit_code == 2
+    assert "leave --data out" in done.output

@@ -30,6 +30,12 @@ def test_every_option_has_a_variable() -> None:
     assert (config.keep_s, config.keep_bytes) == (129_600, 2_000_000_000)
 
 
+@pytest.mark.parametrize("value", ["", " ", ",", " , "])
+def test_no_name_is_no_host(value: str) -> None:
+    """An empty one would let in who names none."""
+    assert read_local_config({"HH_SERVER_HOSTS": value}).hosts == ()
+
+
 @pytest.mark.parametrize(
     "name, value, words",
     [
