@@ -48,6 +48,7 @@ __all__ = [
     "UnknownMessage",
     "complete",
     "content_names",
+    "is_traced",
     "require_message",
     "restore",
 ]
@@ -73,7 +74,7 @@ class Message:
 
     Keywords of a class statement, all optional: ``type``, the name on the wire and in stores (the name of the class);
     ``aliases``, names it had before; ``key``, the field whose value keeps messages in order (the subject otherwise);
-    ``source``, where such messages come from.
+    ``source``, where such messages come from; ``traced=False``, for chatter that is to leave no spans.
 
     Attributes:
         type: The name of the kind of message, on the wire and in stores.
@@ -98,6 +99,7 @@ class Message:
     _aliases: ClassVar[tuple[str, ...]] = ()
     _content_names: ClassVar[tuple[str, ...]] = ()
     _slotted: ClassVar[bool] = False
+    _traced: ClassVar[bool] = True
 
     id: str = field(default_factory=_ids.uuid)
     time: datetime = field(default_factory=_now, compare=False, repr=False)
@@ -120,6 +122,7 @@ class Message:
         aliases: Iterable[str] = (),
         key: str | None = None,
         source: str | None = None,
+        traced: bool | None = None,
         **others: Any,
     ) -> None:
         super().__init_subclass__(**others)
@@ -134,6 +137,7 @@ class Message:
             cls._origin = f"/{cls.__module__.replace('.', '/')}"
             cls._key_field = key or cls._key_field
             cls._source = source or cls._source
+            cls._traced = cls._traced if traced is None else traced
         _settle_after_post_init(cls)
         declared_types.add(cls, (cls.type, *cls._aliases))
 
@@ -177,6 +181,11 @@ def complete(message_type: type[Message]) -> None:
         if "__dataclass_params__" in message_type.__dict__:
             delattr(message_type, "__dataclass_params__")
         raise
+
+
+def is_traced(message: Message) -> bool:
+    """Whether *message* leaves spans where it is published and handled."""
+    return message._traced
 
 
 def require_message(value: object) -> None:

@@ -20,6 +20,7 @@ from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 from opentelemetry.trace import ProxyTracerProvider, SpanKind, Status, StatusCode
 
 from honeyhive.events.lineage import trace_of
+from honeyhive.events.messages import is_traced
 from honeyhive.tracer import context as hh_context
 
 if TYPE_CHECKING:
@@ -75,18 +76,18 @@ class MessageTracing:
         self._processing = {**common, "messaging.operation.name": "process", "messaging.operation.type": "process"}
 
     def publishing(self, message: Message) -> AbstractContextManager[Mapping[str, str]]:
-        """Put a span around the publishing of *message*; yields the trace that is to travel with it."""
+        """Put a span around the publishing of *message*, if it is traced; yields the trace that is to travel with it."""
         owner = _owner()
         tracer = _tracer(owner)
-        if tracer is None:
+        if tracer is None or not is_traced(message):
             return nullcontext(message.trace_context or trace_of())
         span = _span(tracer, "publish", SpanKind.PRODUCER, self._sending, message)
         return _Publishing(span, _parent(message), owner)
 
     def processing(self, message: Message, handler: str) -> AbstractContextManager[Span]:
-        """Put a span around one handler of *message*, in the current trace."""
+        """Put a span around one handler of *message*, if it is traced, in the current trace."""
         tracer = _tracer(_owner())
-        if tracer is None:
+        if tracer is None or not is_traced(message):
             return _UNRECORDED
         attributes = {**self._processing, "honeyhive.handler": handler}
         return _span(tracer, "process", SpanKind.CONSUMER, attributes, message)

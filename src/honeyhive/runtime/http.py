@@ -242,8 +242,8 @@ class _Answer:
         """Put the route that was found and *status* on the span."""
         scope, span = self._scope, self._span
         learnt: dict[str, str | int] = {}
-        route = getattr(scope.get("route"), "path", None)
-        if route is not None:
+        route = getattr(scope.get("route"), "path", "")
+        if route:
             span.update_name(f"{scope.get('method', 'WEBSOCKET')} {route}")
             learnt["http.route"] = route
             learnt["code.function.name"] = getattr(scope.get("endpoint"), "__qualname__", "")

@@ -49,8 +49,8 @@ class Frame:
     room: str | None = None
 
 
-class FrameSent(Message, type="honeyhive.socket_frame"):
-    """A frame on its way from one process to all."""
+class FrameSent(Message, type="honeyhive.socket_frame", traced=False):
+    """A frame on its way from one process to all: no step of the work that sends it, so it stays out of traces."""
 
     room: str | None
     text: str | None = None

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from honeyhive.events import Command, Event, InMemoryMessageBus, Message, Query, current_message
-from honeyhive.testing import MemoryExporter, TestableTracer
+from honeyhive.testing import MemoryExporter, SpanCapture, TestableTracer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +142,25 @@ def test_a_class_says_its_name_key_and_source() -> None:
 
 def test_the_subject_is_the_key_unless_the_class_says_otherwise() -> None:
     assert "order 7" == OrderCreated(order_id="7", subject="order 7").key
+
+
+def test_a_class_may_leave_no_spans_and_its_subclasses_neither(capture_spans: SpanCapture) -> None:
+    class Beat(Event, traced=False):
+        pass
+
+    class Heartbeat(Beat):
+        pass
+
+    class Attack(Beat, traced=True):
+        pass
+
+    bus = InMemoryMessageBus()
+    bus.subscribe(Beat, lambda _: None)
+
+    for message in (Beat(), Heartbeat(), Attack()):
+        bus.publish(message)
+
+    assert {"publish Attack", "process Attack"} == {span.name for span in capture_spans.spans}
 
 
 def test_a_field_must_not_hide_the_envelope() -> None:

@@ -11,7 +11,9 @@ from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -147,6 +149,22 @@ def test_whatever_is_asked_leaves_a_span_with_route_and_status(
     assert ("error" if failed else "unset") == span.status
     assert span.attributes["url.path"] == path
     assert span.attributes.get("code.function.name", "nobody").startswith("Tasks." if "tasks" in path else "nobody")
+
+
+def test_what_is_mounted_and_has_no_route_of_its_own_is_named_by_its_method(capture_spans: SpanCapture) -> None:
+    def with_mounted() -> FastAPI:
+        app = FastAPI()
+        app.mount("/old", Starlette(routes=[Mount("/", PlainTextResponse("old"))]))
+        return app
+
+    service = Service(
+        "shop", controllers=[Tasks], interceptors=[Tracing(), Sockets], http=HttpSettings(app=with_mounted)
+    )
+    with running(service) as client:
+        client.get("/old/page")
+
+    (span,) = capture_spans.spans
+    assert (span.name, None) == ("GET", span.attributes.get("http.route"))
 
 
 def test_a_connection_leaves_a_span_too(capture_spans: SpanCapture) -> None:

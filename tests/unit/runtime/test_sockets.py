@@ -14,6 +14,7 @@ from honeyhive.events import AsyncMessageBus, InMemoryMessageBus, KafkaMessageBu
 from honeyhive.exceptions import DeclarationError
 from honeyhive.runtime import LocalRelay, Sockets, WebsocketExecution, intercepted, use_ws_manager
 from honeyhive.runtime.sockets import BusRelay, Frame
+from honeyhive.testing import SpanCapture
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +130,17 @@ async def test_a_plain_method_broadcasts_from_its_thread() -> None:
         await anyio.to_thread.run_sync(lambda: use_ws_manager().broadcast("hot tea"))
 
     assert [Frame("hot tea")] == told
+
+
+async def test_a_broadcast_leaves_no_spans(capture_spans: SpanCapture) -> None:
+    told = Told()
+
+    async with AsyncMessageBus() as bus, anyio.create_task_group() as tasks:
+        relay = BusRelay(bus)
+        tasks.start_soon(relay.run, told)
+        await anyio.wait_all_tasks_blocked()
+        await relay.send(Frame("hot tea"))
+        tasks.cancel_scope.cancel()
+
+    assert [Frame("hot tea")] == told.frames
+    assert [] == capture_spans.spans

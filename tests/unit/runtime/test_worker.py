@@ -168,9 +168,9 @@ async def test_one_trace_runs_from_the_request_through_all_that_follows(capture_
     assert len({span.trace_id for span in capture_spans}) == 1
     assert (
         "GET /orders/{order} [chain]\n"
-        "  publish OrderPlaced [tool]\n"
+        "  publish OrderPlaced [chain]\n"
         "    process OrderPlaced [chain]\n"
-        "      publish receipts.send [tool]\n"
+        "      publish receipts.send [chain]\n"
         "        process receipts.send [chain]"
     ) == capture_spans.tree()
 

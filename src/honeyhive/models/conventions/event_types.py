@@ -65,8 +65,10 @@ RULES: Final = (
         chain="chain agent span",
         tool="tool retriever evaluator guardrail event",
     ),
+    _rule("messaging.operation.type", chain="create send receive process settle"),
 )
-"""The sources, the strongest first. ``task`` and ``span`` are steps that contain others: chains."""
+"""The sources, the strongest first. ``task`` and ``span`` are steps that contain others: chains. So is what is done with a
+message: its handling, and all that follows, stands below its publishing."""
 
 MODEL_SPAN_NAMES: Final = frozenset(
     f"{vendor}.{operation}"

@@ -24,6 +24,7 @@ from honeyhive.models.conventions.event_types import EVENT_TYPES, RULES
         ({"ai.operationId": "ai.generateText", "ai.model.id": "m"}, "chain"),
         ({"ai.operationId": "ai.generateText.doGenerate"}, "model"),
         ({"langfuse.observation.type": "generation"}, "model"),
+        ({"messaging.operation.type": "send"}, "chain"),
         ({"gen_ai.request.model": "m"}, "model"),
         ({"gen_ai.operation.name": 7}, None),
         ({}, None),
