@@ -1,9 +1,8 @@
-"""A worker that projects in small steps until it is ended: ``projecting_worker.py URL SCHEMA``."""
+"""A worker that projects in small steps until its standard input ends: ``projecting_worker.py URL SCHEMA``."""
 
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Sequence
 
 from honeyhive.events.log import DatedRecord
@@ -34,4 +33,4 @@ class Telling(ReadModel):
 
 database = PostgresDatabase(sys.argv[1], schema=sys.argv[2])
 Projector(FewAtOnce(PostgresLog(database.pool)), Telling(database)).start()
-threading.Event().wait()
+sys.stdin.read()

@@ -72,18 +72,18 @@ class Cluster:
     def worker(self) -> subprocess.Popen[bytes]:
         """Start a process that projects until it is ended, and return when it has begun."""
         command = [sys.executable, str(WORKER), self.url, self.schema]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._workers.append(process)
         assert process.stdout is not None
         process.stdout.readline()
         return process
 
     def close(self) -> None:
-        for opened in self._opened:
-            opened.close()
         for process in self._workers:
             process.kill()
             process.communicate()
+        for opened in self._opened:
+            opened.close()
 
 
 @pytest.fixture
