@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -129,9 +129,10 @@ class Kept:
         while run(self.following.advance()):
             pass
 
-    def settle(self, position: Position) -> None:
+    def settle(self, position: Position) -> Iterable[None]:
         while self.following.position is None or self.following.position < position:
             assert run(self.following.advance())
+        return ()
 
     def forget_before(self, before_ns: int) -> None:
         for _ in self.forgetter.forget_before(before_ns):

@@ -12,9 +12,11 @@ log, also for one that is made anew, and the next time goes on with the segments
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple, Protocol, TypeVar
+from concurrent.futures import Future, wait
+from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from honeyhive.events.log import DatedSegments
 from honeyhive.journal import Journal, Position
@@ -23,15 +25,37 @@ from honeyhive.server.marks import LogKind, Saying, carried, forgotten
 from honeyhive.server.removal import Step, forgotten_before, needed, next_step, sayings_in
 from honeyhive.server.stores import Connection, Database, IndexMissingError
 
-__all__ = ["Append", "Forgetter", "JournalForgetter", "LogForgetter", "Size"]
+__all__ = ["Append", "Forgetter", "JournalForgetter", "LogForgetter", "Settle", "Size", "settled"]
 
 _ROWS: Final = 2_000
 """How many rows go in one transaction, about: readers and what comes in wait no longer for it than for any other."""
 _CARRIED_BYTES: Final = 256 * 1024
 _READING_S: Final = 60.0
 _FEWEST_SEGMENTS: Final = 4
+_STEP_S: Final = 0.25
+"""How long one step waits: a process that ends waits for the step in hand."""
 
 T = TypeVar("T")
+
+Settle: TypeAlias = Callable[[Position], Iterable[None]]
+"""Waits, step by step, until the read model shows everything up to a position, or raises an error."""
+
+
+def settled(readable: Future[None], longest_s: float) -> Iterator[None]:
+    """Wait for *readable*, step by step; it is cancelled when that ends before.
+
+    Raises:
+        TimeoutError: It takes longer than *longest_s* seconds.
+    """
+    try:
+        for _ in range(math.ceil(longest_s / _STEP_S)):
+            wait([readable], _STEP_S)
+            if readable.done():
+                return readable.result()
+            yield
+        raise TimeoutError("the read model is too far behind the log")
+    finally:
+        readable.cancel()
 
 
 class Append(Protocol):
@@ -95,13 +119,11 @@ class LogForgetter(Forgetter):
     Args:
         append: Appends to the log.
         database: Where the read model is.
-        settle: Returns when the read model shows everything up to a position, or raises an error.
+        settle: Waits until the read model shows what it must.
         rows: How many rows of the read model go in one transaction, about.
     """
 
-    def __init__(
-        self, append: Append, database: Database, *, settle: Callable[[Position], None], rows: int = _ROWS
-    ) -> None:
+    def __init__(self, append: Append, database: Database, *, settle: Settle, rows: int = _ROWS) -> None:
         self._append = append
         self._database = database
         self._settle = settle
@@ -111,9 +133,9 @@ class LogForgetter(Forgetter):
         self.seal(before_ns)  # before the records that say so, which would keep the segment
         last = self.newest()
         if last is not None:
-            self._settle(last)
+            yield from self._settle(last)
         while (step := self._asked(lambda index: next_step(index, before_ns, self._rows), None)) is not None:
-            self._mark(step)
+            yield from self._mark(step)
             yield
         yield from self.drop(before_ns)
 
@@ -123,23 +145,24 @@ class LogForgetter(Forgetter):
 
     @abstractmethod
     def drop(self, before_ns: int) -> Iterator[None]:
-        """Drop records that were accepted before *before_ns* from the log, step by step, once `leave` has been called."""
+        """Drop records that were accepted before *before_ns* from the log, step by step, after those of `leave`."""
 
-    def leave(self, before_ns: int, sayings: Callable[[Connection], Iterable[Saying]]) -> None:
-        """Say in the log that what was accepted before *before_ns* is forgotten, and carry *sayings* over."""
+    def leave(self, before_ns: int, sayings: Callable[[Connection], Iterable[Saying]]) -> Iterator[None]:
+        """Say in the log that what was accepted before *before_ns* is forgotten, and carry *sayings* over, step by step."""
         if self._asked(forgotten_before, 0) < before_ns:
-            self._mark(Step(before_ns))
+            yield from self._mark(Step(before_ns))
         last = self._asked(lambda index: self._carry_over(sayings(index)), None)
         if last is not None:
-            self._settle(last)
+            yield from self._settle(last)
 
-    def _mark(self, step: Step) -> None:
+    def _mark(self, step: Step) -> Iterator[None]:
         """Say in the log that *step* is forgotten; what has got something of it meanwhile keeps what was said of it."""
         # As many items as there are rows to remove, so that the projector takes no more together than it can do at once.
-        self._settle(self._append(LogKind.FORGOTTEN, forgotten(step.before_ns, step.sayings), max(1, step.rows)))
+        mark = self._append(LogKind.FORGOTTEN, forgotten(step.before_ns, step.sayings), max(1, step.rows))
+        yield from self._settle(mark)
         last = self._carry_over(self._asked(lambda index: needed(index, step.sayings), []))
         if last is not None:
-            self._settle(last)
+            yield from self._settle(last)
 
     def _carry_over(self, sayings: Iterable[Saying]) -> Position | None:
         last = None
@@ -163,7 +186,7 @@ class JournalForgetter(LogForgetter):
         journal: The log, open for writing.
         append: Appends to it.
         database: Where the read model is.
-        settle: Returns when the read model shows everything up to a position, or raises an error.
+        settle: Waits until the read model shows what it must.
         rows: How many rows of the read model go in one transaction, about.
     """
 
@@ -173,7 +196,7 @@ class JournalForgetter(LogForgetter):
         append: Append,
         database: Database,
         *,
-        settle: Callable[[Position], None],
+        settle: Settle,
         rows: int = _ROWS,
     ) -> None:
         super().__init__(append, database, settle=settle, rows=rows)
@@ -207,7 +230,7 @@ class JournalForgetter(LogForgetter):
     def drop(self, before_ns: int) -> Iterator[None]:
         doomed = [each.name for each in self._segments.read() if each.sealed and each.newest_ns < before_ns]
         if doomed:
-            self.leave(before_ns, lambda index: sayings_in(index, doomed))
+            yield from self.leave(before_ns, lambda index: sayings_in(index, doomed))
             self._journal.forget(doomed)
             yield
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,13 +112,14 @@ def _forget(
 ) -> Going:
     run(following.begin())
 
-    def settle(position: Position | None = None) -> None:
+    def settle(position: Position | None = None) -> Iterator[None]:
         while (position is None or following.position is None or following.position < position) and run(
             following.advance()
         ):
-            pass
+            yield
 
-    settle()  # what goes is counted in an index that is up to date
+    for _ in settle():  # what goes is counted in an index that is up to date
+        pass
     gone = going(data, before_ns, clock=clock)
     database = SQLiteDatabase(data / INDEX_NAME)
     forgetter = JournalForgetter(journal, DurableLog(journal, clock=clock).append, database, settle=settle)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from honeyhive.events.projector import Projector
 from honeyhive.exceptions import ConfigurationError, StoreUnavailableError
 from honeyhive.journal import Position
-from honeyhive.server.forgetting import LogForgetter, Size
+from honeyhive.server.forgetting import LogForgetter, Settle, Size, settled
 from honeyhive.server.limits import Limits
 from honeyhive.server.postgres_log import PostgresLog
 from honeyhive.server.projector import ReadModel
@@ -84,13 +84,8 @@ class PostgresStorage(Storage):
         self.progress = PostgresProgress(self._pool, clock=clock)
         self.forgetter = PostgresForgetter(self._log, self._database, settle=self._until_readable)
 
-    def _until_readable(self, position: Position) -> None:
-        readable = self._pool.submit(lambda: self.progress.reached(position))
-        try:
-            readable.result(self._settling_s)
-        except TimeoutError:
-            readable.cancel()  # or it would ask the database for ever
-            raise TimeoutError("the read model is too far behind the log") from None
+    def _until_readable(self, position: Position) -> Iterator[None]:
+        return settled(self._pool.submit(lambda: self.progress.reached(position)), self._settling_s)
 
     def connect(self) -> None:
         """Connect now, and not when first used.
@@ -165,13 +160,11 @@ class PostgresForgetter(LogForgetter):
     Args:
         log: The log.
         database: Where the read model is.
-        settle: Returns when the read model shows everything up to a position, or raises an error.
+        settle: Waits until the read model shows what it must.
         rows: How many rows of the read model, and how many records, go in one transaction, about.
     """
 
-    def __init__(
-        self, log: PostgresLog, database: Database, *, settle: Callable[[Position], None], rows: int = _ROWS
-    ) -> None:
+    def __init__(self, log: PostgresLog, database: Database, *, settle: Settle, rows: int = _ROWS) -> None:
         super().__init__(log.append, database, settle=settle, rows=rows)
         self._log = log
 
@@ -195,7 +188,7 @@ class PostgresForgetter(LogForgetter):
         kept = self._log.first_since(before_ns) or self._log.newest()
         if kept is None or kept == self._log.oldest():
             return
-        self.leave(before_ns, lambda index: sayings_before(index, kept))
+        yield from self.leave(before_ns, lambda index: sayings_before(index, kept))
         while self._log.remove_before(kept, self._rows):
             yield
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from honeyhive.exceptions import ConfigurationError, JournalError, JournalLockedError
 from honeyhive.journal import Journal, Position
 from honeyhive.models.wire import RecordKind
-from honeyhive.server.forgetting import Forgetter, JournalForgetter
+from honeyhive.server.forgetting import Forgetter, JournalForgetter, settled
 from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
 from honeyhive.server.limits import Limits
 from honeyhive.server.log import IngestLog
@@ -133,11 +133,8 @@ class FileStorage(Storage):
             self._journal, self.log.append, SQLiteDatabase(index), settle=self._until_readable
         )
 
-    def _until_readable(self, position: Position) -> None:
-        try:
-            self.projector.reached(position).result(_SETTLING_S)
-        except TimeoutError:
-            raise TimeoutError("the index is too far behind the journal") from None
+    def _until_readable(self, position: Position) -> Iterator[None]:
+        return settled(self.projector.reached(position), _SETTLING_S)
 
     def close(self) -> None:
         """Let go of the directory."""

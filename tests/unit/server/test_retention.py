@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -195,7 +196,7 @@ def test_a_projection_that_is_behind_is_waited_for_the_next_time(kept: Kept) -> 
     kept.project()
     kept.clock.advance(2 * HOUR)
 
-    def too_slow(_: Position) -> None:
+    def too_slow(_: Position) -> NoReturn:
         raise TimeoutError
 
     slow = JournalForgetter(kept.journal, kept.log.append, kept.database, settle=too_slow)
