@@ -7,6 +7,8 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
@@ -19,6 +21,8 @@ from websockets.sync.client import connect
 
 from engines import Engine
 from honeyhive import HoneyHiveTracer
+from honeyhive.runtime import ScheduleExecution
+from honeyhive.server.cluster import backend
 from services import CLOCK, RunProcess, Start
 
 CLUSTER = "honeyhive.server.cluster:backend"
@@ -127,6 +131,25 @@ def test_programs_send_to_it_as_to_any_service(
         [trace] = eventually(lambda: client.get("/v1/traces", params={"wait": 1}).json()["traces"])
         session = client.get(f"/v1/sessions/{trace['session_id']}").json()
     assert (trace["name"], trace["project"], session["event_name"]) == ("brew", "tea", "talk")
+
+
+@pytest.mark.anyio
+async def test_what_is_too_old_is_forgotten_by_whichever_scheduler_looks(
+    start: Start, places: Places, redis_server: Engine, span: Make, request_of: Make
+) -> None:
+    places["HH_SERVER_BUS_URL"] = redis_server.url
+    http = started(start, "http", places)
+    started(start, "worker", places)
+    with client_of(http) as client:
+        client.post("/v1/traces", json=request_of(span("old")), params={"wait": 1}).raise_for_status()
+        assembly = backend.build({**places, "HH_SERVER_KEEP_DAYS": "0.000001"})
+        [handler] = assembly.schedules()
+        tick = ScheduleExecution(name="sweep", schedule="sweep", cron="* * * * *", tick=datetime.now(UTC))
+
+        async with assembly.opened(lambda each: each == handler) as process:
+            await process.run(tick, partial(process.handle, tick, handler))
+
+        assert names_in(client) == []
 
 
 @pytest.mark.fault
