@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Final
@@ -233,10 +233,10 @@ class _Answer:
         self._send = send
         self._span = span
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         if message["type"] in _FIRST_WORDS:
             self.tell(message.get("status"))
-        await self._send(message)
+        return self._send(message)
 
     def tell(self, status: int | None) -> None:
         """Put the route that was found and *status* on the span."""

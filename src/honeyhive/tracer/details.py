@@ -63,9 +63,10 @@ class Details:
         self.release: Callable[[], None] | None = None
 
 
-_usual: Final = {kind: Details(kind, is_shared=True) for kind in SpanKind}
+# By the value: the hash of a member of an enumeration is computed in Python.
+_usual: Final = {kind.value: Details(kind, is_shared=True) for kind in SpanKind}
 
 
 def usual_details(kind: SpanKind) -> Details:
     """Return what all spans of *kind* share that have nothing else that is unusual."""
-    return _usual[kind] if type(kind) is SpanKind else Details(kind)
+    return _usual[kind._value_] if type(kind) is SpanKind else Details(kind)
