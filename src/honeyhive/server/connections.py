@@ -23,8 +23,8 @@ def guarded_protocol(limits: Limits) -> type[H11Protocol]:
 class _GuardedProtocol(H11Protocol):
     """Closes a connection whose request head does not come in time.
 
-    When there are too many connections, the one that has been silent longest makes room: an attacker who holds all of
-    them open must not keep everybody else out.
+    When there are too many connections, the oldest of those that are silent or refused makes room: an attacker who holds
+    all of them open must not keep everybody else out.
     """
 
     limits: ClassVar[Limits]
@@ -32,6 +32,7 @@ class _GuardedProtocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_refused = False
         self.opened_at = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -47,6 +48,7 @@ class _GuardedProtocol(H11Protocol):
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
             # Answered before all of the body was there: a refusal. Leave time to read it, then hang up.
+            self._is_refused = True
             self.loop.call_later(_LINGER_S, self.transport.abort)
         self._watch()
 
@@ -57,6 +59,10 @@ class _GuardedProtocol(H11Protocol):
     @property
     def awaits_head(self) -> bool:
         return self.conn.their_state is h11.IDLE
+
+    @property
+    def can_go(self) -> bool:
+        return self.awaits_head or self._is_refused
 
     def _watch(self) -> None:
         if not self.awaits_head:
@@ -78,7 +84,7 @@ class _GuardedProtocol(H11Protocol):
         if len(self.connections) <= self.limits.connections:
             return
         others = [other for other in self.connections if isinstance(other, _GuardedProtocol) and other is not self]
-        idle = [other for other in others if other.awaits_head]
+        idle = [other for other in others if other.can_go]
         victim = min(idle, key=lambda other: other.opened_at) if idle else self
         victim.connections.discard(victim)
         victim.transport.abort()

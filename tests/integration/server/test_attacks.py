@@ -88,6 +88,15 @@ def test_hundreds_of_silent_connections_keep_nobody_out(server: Any, connect: An
     assert time.monotonic() - begun < 15
 
 
+def test_hundreds_of_refused_senders_keep_nobody_out(server: Any, connect: Any) -> None:
+    for _ in range(300):
+        connection = connect()
+        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
+
+    with server.client() as client:
+        assert client.get("/v1/traces").status_code == 200
+
+
 def test_other_sites_cannot_plant_a_trace(client: httpx.Client) -> None:
     for headers in ({"Origin": "http://evil.com"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.com"}):
         assert client.post("/v1/traces", json={"resourceSpans": []}, headers=headers).status_code == 403
