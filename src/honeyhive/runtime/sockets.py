@@ -34,6 +34,8 @@ __all__ = ["BusRelay", "Frame", "LocalRelay", "SocketConnection", "SocketManager
 
 _NORMAL: Final = 1000
 _TRY_AGAIN_LATER: Final = 1013
+_FAREWELL_S: Final = 1.0
+"""How long a client has to take what still waits for it, and again to take the reason why it is disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,17 +226,20 @@ class SocketManager:
         sender, receiver = anyio.create_memory_object_stream[str | bytes](self._backlog)
         with anyio.CancelScope() as block:
             connection = SocketConnection(set(rooms), sender, block.cancel)
-            written = anyio.Event()
-            self._tasks.start_soon(_write, receiver, socket, written)
+            writing = _Writing()
+            self._tasks.start_soon(writing.write, receiver, socket)
             self._connections.add(connection)
             try:
                 async with sender:
                     yield connection
+                with anyio.move_on_after(_FAREWELL_S):
+                    await writing.is_done.wait()
             finally:
                 self._connections.discard(connection)
-            await written.wait()
+                writing.scope.cancel()
         if socket.client_state.name == socket.application_state.name == "CONNECTED":
-            await socket.close(_TRY_AGAIN_LATER if block.cancelled_caught else _NORMAL)
+            with anyio.move_on_after(_FAREWELL_S):
+                await socket.close(_TRY_AGAIN_LATER if block.cancelled_caught else _NORMAL)
 
     def deliver(self, frame: Frame) -> None:
         """Tell the connections of this process; for relays."""
@@ -292,15 +297,29 @@ def _relay_over(bus: MessageBus | None) -> SocketRelay:
     return BusRelay(bus)
 
 
-async def _write(waiting: MemoryObjectReceiveStream[str | bytes], socket: WebSocket, written: anyio.Event) -> None:
-    from starlette.websockets import WebSocketDisconnect
+class _Writing:
+    """Tells one client what waits for it.
 
-    try:
-        async with waiting:
-            async for data in waiting:
-                await (socket.send_text(data) if isinstance(data, str) else socket.send_bytes(data))
-    except (WebSocketDisconnect, RuntimeError):
-        # The client is gone; the block that reads from the socket notices by itself.
-        pass
-    finally:
-        written.set()
+    Attributes:
+        scope: Ends it, when cancelled, in the midst of what the client does not take.
+        is_done: Set when there is nothing more to tell.
+    """
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.is_done = anyio.Event()
+
+    async def write(self, waiting: MemoryObjectReceiveStream[str | bytes], socket: WebSocket) -> None:
+        """Tell *socket* all of *waiting*, until that is closed."""
+        from starlette.websockets import WebSocketDisconnect
+
+        try:
+            with self.scope:
+                async with waiting:
+                    async for data in waiting:
+                        await (socket.send_text(data) if isinstance(data, str) else socket.send_bytes(data))
+        except (WebSocketDisconnect, RuntimeError):
+            # The client is gone; the block that reads from the socket notices by itself.
+            pass
+        finally:
+            self.is_done.set()

@@ -105,6 +105,27 @@ class Client:
     name = "DISCONNECTED"
 
 
+async def test_a_client_that_takes_nothing_holds_nobody_up() -> None:
+    client = DeafClient()
+
+    with anyio.fail_after(10):
+        async with Sockets() as sockets, intercepted(WebsocketExecution(name="live", path="/live"), [sockets]):
+            await anyio.wait_all_tasks_blocked()
+            async with use_ws_manager().connected(client):
+                await use_ws_manager().broadcast("hot tea")
+                await client.is_told.wait()
+
+            assert not use_ws_manager().connections
+
+
+class DeafClient(Client):
+    """A connection whose other end reads nothing."""
+
+    async def send_text(self, text: str) -> None:
+        await super().send_text(text)
+        await anyio.sleep_forever()
+
+
 class TwoMethods:
     """A bus that cannot broadcast."""
 
