@@ -32,6 +32,8 @@ class Limits:
     """Records accepted but not projected yet, beyond which ingest asks senders to wait."""
     wait_s: float = 10.0
     """The longest that ``?wait=1`` waits."""
+    queries: int = 16
+    """Queries that run at the same time; the other threads are for what comes in."""
     query_s: float = 10.0
     """The longest that one query may run."""
 

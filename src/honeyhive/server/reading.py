@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -55,16 +55,17 @@ class Asking:
         self.queries = storage.queries
         self._progress = storage.progress
         self._limits = limits
+        self._threads = CapacityLimiter(limits.queries)
 
     async def ask(self, request: Request, query: Callable[[Queries], T]) -> T:
-        """Run *query* in a worker thread, after what the request wants to wait for.
+        """Run *query* in a worker thread, after what the request wants to wait for, and in its turn.
 
         Raises:
             Refusal: 503 when the query takes too long or there is no index yet.
         """
         if request.query_params.get("wait") == "1":
             await readable(self._progress.caught_up(), self._limits)
-        return await to_thread.run_sync(_answered, query, self.queries)
+        return await to_thread.run_sync(_answered, query, self.queries, limiter=self._threads)
 
 
 class Reading:
