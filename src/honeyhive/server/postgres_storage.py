@@ -75,7 +75,7 @@ class PostgresStorage(Storage):
         self.queries = Queries(self._database, longest_s=limits.query_s)
         self.projector = Projector(
             self._log,
-            ReadModel(self._database, on_readable),
+            ReadModel(self._database, on_readable, clock=clock),
             on_failure=on_failure,
             poll_s=_POLL_S,
             rebuild=rebuild,

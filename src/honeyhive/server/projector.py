@@ -5,7 +5,6 @@ The position moves in the same transaction as the rows, so after a crash nothing
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -28,6 +27,7 @@ from honeyhive.server.marks import LogKind, Saying, forgotten_of, sayings_of
 from honeyhive.server.records import Row, row_of_event, rows_of_request
 from honeyhive.server.store import Amendment, Changes, Store
 from honeyhive.server.stores import Database, database_of
+from honeyhive.utils.clock import Clock, SystemClock
 from honeyhive.utils.guard import guard
 
 __all__ = ["IngestProjector", "ReadModel", "changes_of", "make_projector"]
@@ -71,14 +71,22 @@ class ReadModel(Sink[DatedRecord, Position]):
     Args:
         place: The database; a path is that of a SQLite file, which is made when absent and put aside when damaged.
         on_readable: Told of the spans that were accepted lately, once they can be read.
+        clock: Tells what is lately.
     """
 
     name = "read model"
     outages: tuple[type[Exception], ...] = (StoreUnavailableError,)
 
-    def __init__(self, place: Database | Path, on_readable: Callable[[Sequence[Row]], None] | None = None) -> None:
+    def __init__(
+        self,
+        place: Database | Path,
+        on_readable: Callable[[Sequence[Row]], None] | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
         self._database = database_of(place)
         self._on_readable = on_readable
+        self._clock = clock or SystemClock()
         self._opened: Store | None = None
 
     @property
@@ -107,7 +115,7 @@ class ReadModel(Sink[DatedRecord, Position]):
 
         self._store.apply(read())
         if self._on_readable is not None:
-            earliest_ns = time.time_ns() - _NEWS_NS
+            earliest_ns = self._clock.time_ns() - _NEWS_NS
             with guard("tell what is readable"):  # what is committed is not to blame, and not applied again
                 self._on_readable(
                     [row for change in changes if change.recorded_ns > earliest_ns for row in change.rows]
