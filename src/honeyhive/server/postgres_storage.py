@@ -12,6 +12,7 @@ from typing import Any, Final
 from honeyhive.events.projector import Projector
 from honeyhive.exceptions import ConfigurationError, StoreUnavailableError
 from honeyhive.journal import Position
+from honeyhive.resilience import RetryPolicy
 from honeyhive.server.forgetting import LogForgetter, Settle, Size, settled
 from honeyhive.server.limits import Limits
 from honeyhive.server.postgres_log import PostgresLog
@@ -29,6 +30,8 @@ __all__ = ["PostgresForgetter", "PostgresProgress", "PostgresStorage"]
 
 _POLL_S: Final = 0.5
 """How often a projector looks at the log when no news come: news may get lost."""
+_THROUGH_OUTAGES: Final = RetryPolicy(max_attempts=None, delay=0.1, max_delay=1.0)
+"""Requests are accepted as soon as the database is back, and readers are waiting for them."""
 _FRESH_S: Final = 0.2
 _PAUSES_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 _HEAD: Final = "SELECT position FROM log_head"
@@ -77,6 +80,7 @@ class PostgresStorage(Storage):
             self._log,
             ReadModel(self._database, on_readable, clock=clock),
             on_failure=on_failure,
+            retry=_THROUGH_OUTAGES,
             poll_s=_POLL_S,
             rebuild=rebuild,
             clock=clock,
