@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,15 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     home: Path = tmp_path_factory.mktemp("xdg")
     for name in FOLDERS:
         monkeypatch.setenv(name, str(home / name.lower()))
+
+
+@pytest.fixture(autouse=True)
+def _no_default_tracer() -> Iterator[None]:
+    """Let no test trace with what an earlier one has left behind."""
+    yield
+    registry = sys.modules.get("honeyhive.tracer.registry")
+    if registry is not None:
+        registry.set_default_tracer(None)
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from honeyhive.utils.clock import Clock
 
 __all__ = ["Attempts", "RetryPolicy"]
 
-# Neither the host program's random.seed() nor a fork may make what failed together come back together.
+# Neither the host program's random.seed() nor a fork may make what failed together come back together, and what the host
+# draws from its own generator must not depend on us.
 _randomness = random.SystemRandom().random
 
 

@@ -15,7 +15,6 @@ from honeyhive.runtime import (
     Publishing,
     Service,
     Sockets,
-    SqlTickLedger,
     TickLedger,
     every,
     get,
@@ -123,6 +122,8 @@ async def test_several_processes_that_keep_time_without_a_shared_ledger_are_refu
 
 async def test_several_processes_may_keep_time_by_a_shared_ledger() -> None:
     pytest.importorskip("aiosqlite", reason="aiosqlite is not installed: pip install honeyhive[sqlite]")
+    from honeyhive.runtime import SqlTickLedger
+
     declared = service(Counts, ledger=lambda: SqlTickLedger("sqlite+aiosqlite://"), bus=Elsewhere)
 
     await check(declared, "scheduler", processes=2)

@@ -20,6 +20,8 @@ __all__ = ["Leases", "Outstanding", "PartitionShare", "first_of", "unless"]
 
 T = TypeVar("T")
 
+_chance = random.SystemRandom()
+
 
 class Leases(Protocol):
     """What an engine knows of who is alive and who holds which partition."""
@@ -139,7 +141,7 @@ class PartitionShare:
         for held in reading[fair:]:
             held.revoked.set()
         free = [each for each in range(self._partitions) if each not in self._held]
-        random.shuffle(free)
+        _chance.shuffle(free)
         for partition in free:
             if len(self._held) >= fair:
                 break

@@ -29,6 +29,7 @@ from honeyhive.utils.clock import Clock, SystemClock
 __all__ = ["DestinationSpool", "give_up", "look", "send_leftovers", "spool_folder"]
 
 _SHORTEST_REQUEST_S = 0.05
+_chance = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def send_leftovers(
     timeout_s: float,
     transport: Transport,
     clock: Clock | None = None,
-    draw: Callable[[], float] = random.random,
+    draw: Callable[[], float] = _chance.random,
 ) -> Statistics:
     """Send what dead processes left for one destination to where the settings say now.
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker", "flush_all", "pipeline_for", "process_statistics", "process_worker"]
 
+_chance = random.SystemRandom()
+"""The host's own generator is the host's: what it draws must not depend on us."""
 _GATHER_S = 0.01
 _SYNC_WITHIN_S = 0.9
 _MOST_SENDERS = 4
@@ -70,7 +72,7 @@ class Worker(Renewable):
         clock: Clock | None = None,
         transport: Callable[[], Transport] = http_transport,
         storage: Callable[[Destination, PipelineSettings], Storage] = storage_for,
-        random: Callable[[], float] = random.random,
+        random: Callable[[], float] = _chance.random,
     ) -> None:
         self._clock = clock or SystemClock()
         self._transport = SharedTransport(transport)

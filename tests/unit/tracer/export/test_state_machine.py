@@ -160,9 +160,9 @@ class Shelves(MemoryStorage):
 
     def forget(self) -> None:
         """Drop what was adopted, as a forked child does."""
-        if self._dead is not None:
-            self._dead.close()
-        self._dead = None
+        dead, self._dead = self._dead, None
+        if dead is not None:
+            dead.close()
 
     def die(self) -> None:
         """Let go of everything, as a process does that dies."""
@@ -241,7 +241,8 @@ class Process:
 
     def become_a_child(self, name: str) -> None:
         """Go on as a forked child does, with a file layer in which nothing is planned."""
-        self.shelves.forget()
+        with suppress(SimulatedDeath):  # of the parent, which has been killed
+            self.shelves.forget()
         self.pipeline.renew()
         self.name = self.shelves.process = name
         self.files = self.shelves.files = FaultyFiles()
