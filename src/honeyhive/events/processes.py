@@ -208,6 +208,7 @@ class _Running:
                         yield from self._react(event)
                     self._handled = record.position
         except Exception:
+            # What was handled before the failure is not handled again for that; the failure is for whoever drives us.
             yield self._checkpoints.save(self.name, self._handled)
             raise
         yield self._checkpoints.save(self.name, self._handled)

@@ -15,6 +15,7 @@ import inspect
 import math
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from types import MethodType
@@ -230,7 +231,7 @@ class _Results(Renewable):
             return CacheInfo(self._hits, self._misses, len(self._entries), self.max_size)
 
 
-class Cached(MethodLike, Generic[P, R]):
+class Cached(MethodLike, ABC, Generic[P, R]):
     """A function whose results are kept; made by `cache`.
 
     Called as the function itself. As a method, every instance has a cache of its own, which goes with the instance.
@@ -245,8 +246,9 @@ class Cached(MethodLike, Generic[P, R]):
         self._results = _Results(name_of(function), terms)
         self._of_instances: dict[int, tuple[weakref.ref[Any], _Results]] = {}
 
+    @abstractmethod
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        raise NotImplementedError
+        """Return the result that is kept for the arguments, else what the function returns."""
 
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Self: ...

@@ -105,6 +105,7 @@ class BusContract:
     @pytest.fixture
     def open_bus(self) -> Callable[..., Any]:
         """Return what makes a bus; takes ``retry``, and where buses share also ``name`` and ``group``."""
+        # Abstract: each test class that inherits the contract overrides it.
         raise NotImplementedError("give the test class a fixture `open_bus`")
 
     @pytest.fixture
@@ -128,6 +129,7 @@ class BusContract:
         try:
             await (anyio.to_thread.run_sync(bus.publish, message) if self.blocks else bus.publish(message))
         except Exception:
+            # Of a handler, which some buses raise to the publisher; those tests look at what else has happened.
             if not self.raises:
                 raise
 
@@ -424,7 +426,7 @@ class BusContract:
         self, make: Make, restart_engine: Callable[[], None] | None
     ) -> None:
         if restart_engine is None:
-            pytest.skip("no engine can be restarted here")
+            pytest.skip("this bus is given no engine that could be restarted")
         heard, elsewhere = Heard(), Heard()
 
         async with running(make(), listeners=[(Paid, heard)]) as bus, running(make(), listeners=[(Paid, elsewhere)]):
@@ -453,7 +455,7 @@ class BusContract:
 
     async def test_closing_lets_what_is_under_way_finish(self, make: Make) -> None:
         if self.blocks:
-            pytest.skip("nothing is under way when publish has returned")
+            pytest.skip("this bus blocks its publisher: nothing is under way when publish has returned")
         started, go_on, heard = anyio.Event(), anyio.Event(), Heard()
 
         async def handler(event: Paid) -> None:
@@ -543,7 +545,7 @@ class BusContract:
         self, make: Make, restart_engine: Callable[[], None] | None
     ) -> None:
         if restart_engine is None:
-            pytest.skip("no engine can be restarted here")
+            pytest.skip("this bus is given no engine that could be restarted")
         heard, inbox = Heard(), InMemoryInbox()
 
         async with running(make(), [(Paid, idempotent(heard, inbox))]) as bus:

@@ -72,6 +72,7 @@ class EventStoreContract:
     @pytest.fixture
     def open_store(self) -> Callable[[], Any]:
         """Return what opens a store; called again, it opens the same one anew."""
+        # Abstract: each test class that inherits the contract overrides it.
         raise NotImplementedError("give the test class a fixture `open_store`")
 
     @pytest.fixture
@@ -184,7 +185,7 @@ class EventStoreContract:
 
     def test_what_was_saved_is_there_when_the_store_is_opened_again(self, open_store: Callable[[], Any]) -> None:
         if not self.is_durable:
-            pytest.skip("this store forgets")
+            pytest.skip("this store lives in memory: nothing is left when it is opened again")
         with closing(open_store()) as store:
             store.save("a", noted(1, 2))
             store.save("b", noted(3))
@@ -413,7 +414,7 @@ class EventLogContract(EventStoreContract):
 
     def test_positions_go_on_when_the_store_is_opened_again(self, open_store: Callable[[], Any]) -> None:
         if not self.is_durable:
-            pytest.skip("this store forgets")
+            pytest.skip("this store lives in memory: nothing is left when it is opened again")
         events = noted(1, 2)
         with closing(open_store()) as store:
             store.save("a", events)
@@ -470,6 +471,7 @@ class SnapshotStoreContract:
     @pytest.fixture
     def open_store(self) -> Callable[[Sequence[type]], Any]:
         """Return what opens a store that may read the given types; called again, it opens the same one anew."""
+        # Abstract: each test class that inherits the contract overrides it.
         raise NotImplementedError("give the test class a fixture `open_store`")
 
     @pytest.fixture
@@ -525,7 +527,7 @@ class SnapshotStoreContract:
         self, open_store: Callable[[Sequence[type]], Any]
     ) -> None:
         if not self.is_durable:
-            pytest.skip("this store forgets")
+            pytest.skip("this store lives in memory: nothing is left when it is opened again")
         with ExitStack() as stack:
             opened(open_store([]), stack).save(Snapshot("a", 4, Tallied(total=4)))
 
@@ -538,7 +540,7 @@ class SnapshotStoreContract:
         self, open_store: Callable[[Sequence[type]], Any]
     ) -> None:
         if not self.is_durable:
-            pytest.skip("this store forgets")
+            pytest.skip("this store lives in memory: nothing is left when it is opened again")
         with ExitStack() as stack:
             opened(open_store([]), stack).save(Snapshot("a", 4, Tallied()))
 
