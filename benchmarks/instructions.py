@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from time import sleep
 
+from parts.callgrind import counted
 from parts.promises import kept
 
 CALLS = 2_000
@@ -39,8 +37,6 @@ SHOWN = ("@trace, two scalars by keyword and a result, in a span",)
 
 CASES = (YARDSTICK, *PROMISED, *SHOWN)
 
-_TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
-
 
 def main(arguments: list[str]) -> int:
     """Count and print a table; return 1 where a promise is broken."""
@@ -49,25 +45,16 @@ def main(arguments: list[str]) -> int:
     if shutil.which("valgrind") is None:
         print("NOT MEASURED: instructions are counted by valgrind, which is not installed")
         return 0
-    counts = dict(zip(CASES, counted(), strict=True))
+    counts = dict(zip(CASES, counts_of_cases(), strict=True))
     unit = counts.pop(YARDSTICK)
     print(f"{YARDSTICK}: {unit / CALLS:,.0f} instructions\n")
     return int(not kept({case: count / unit for case, count in counts.items()}, PROMISED))
 
 
-def counted() -> list[int]:
+def counts_of_cases() -> list[int]:
     """Return the instructions of the main thread in each case, in their order."""
     with tempfile.TemporaryDirectory() as folder:
-        valgrind = ["valgrind", "--tool=callgrind", "--separate-threads=yes", "--dump-before=getppid"]
-        subprocess.run(
-            [*valgrind, f"--callgrind-out-file={folder}/counts", sys.executable, __file__, CHILD],
-            env={**os.environ, "PYTHONHASHSEED": "0", "XDG_STATE_HOME": folder},
-            stderr=subprocess.DEVNULL,
-            check=True,
-        )
-        # The parts are numbered from 1; those with odd numbers are what came between the cases.
-        parts = [Path(folder, f"counts.{2 * number}-01") for number in range(1, len(CASES) + 1)]
-        return [int(_TOTAL.findall(part.read_text())[-1]) for part in parts]
+        return counted(__file__, [CHILD], folder, len(CASES))
 
 
 def run() -> None:

@@ -11,22 +11,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import runtime_messages
+from parts.callgrind import counted
 from parts.sink import sink
 from runtime_messages import Nats, bare, bus_alone, ours
 
 CHILD = "--counted"
 MESSAGES = 300
 WAYS = {"bare client": bare, "bus alone": bus_alone, "traced handler": ours}
-
-_TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
 
 
 def run(url: str) -> None:
@@ -44,18 +41,11 @@ def run(url: str) -> None:
     os._exit(0)
 
 
-def counted(url: str, address: str, folder: str) -> list[float]:
+def counts_of_ways(url: str, address: str, folder: str) -> list[float]:
     """Return the instructions for each message each way, the second time."""
-    valgrind = ["valgrind", "--tool=callgrind", "--separate-threads=yes", "--dump-before=getppid"]
-    subprocess.run(
-        [*valgrind, f"--callgrind-out-file={folder}/counts", sys.executable, __file__, CHILD, url],
-        env={**os.environ, "PYTHONHASHSEED": "0", "XDG_STATE_HOME": folder, "OTEL_EXPORTER_OTLP_ENDPOINT": address},
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    numbers = range(len(WAYS) + 1, 2 * len(WAYS) + 1)
-    parts = [Path(folder, f"counts.{2 * number}-01") for number in numbers]
-    return [int(_TOTAL.findall(part.read_text())[-1]) / MESSAGES for part in parts]
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": address}
+    counts = counted(__file__, [CHILD, url], folder, 2 * len(WAYS), environ)
+    return [count / MESSAGES for count in counts[len(WAYS) :]]
 
 
 def main(arguments: list[str]) -> int:
@@ -69,7 +59,7 @@ def main(arguments: list[str]) -> int:
         engine = Nats(Path(folder))
         engine.start()
         try:
-            counts = dict(zip(WAYS, counted(engine.url, address, folder), strict=True))
+            counts = dict(zip(WAYS, counts_of_ways(engine.url, address, folder), strict=True))
         finally:
             engine.stop()
     for name, count in counts.items():

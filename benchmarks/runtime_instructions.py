@@ -11,16 +11,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from parts.callgrind import counted
 from parts.promises import kept
 from parts.runtime_apps import bare, five, of_ours, plain, usual
 from runtime import REQUEST
@@ -40,8 +38,6 @@ CASES = (BARE, NONE, PLAIN, FIVE, *PARTS)
 
 PROMISED = {PLAIN: 1.15}
 """At most this many times the instructions of the bare route."""
-
-_TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
 
 
 class Connection(asyncio.Transport):
@@ -107,18 +103,10 @@ async def run() -> None:
         os._exit(0)
 
 
-def counted() -> list[float]:
+def counts_of_cases() -> list[float]:
     """Return the instructions for each request in each case, in their order."""
     with tempfile.TemporaryDirectory() as folder:
-        valgrind = ["valgrind", "--tool=callgrind", "--separate-threads=yes", "--dump-before=getppid"]
-        subprocess.run(
-            [*valgrind, f"--callgrind-out-file={folder}/counts", sys.executable, __file__, CHILD],
-            env={**os.environ, "PYTHONHASHSEED": "0", "XDG_STATE_HOME": folder},
-            stderr=subprocess.DEVNULL,
-            check=True,
-        )
-        parts = [Path(folder, f"counts.{2 * number}-01") for number in range(1, len(CASES) + 1)]
-        return [int(_TOTAL.findall(part.read_text())[-1]) / REQUESTS for part in parts]
+        return [count / REQUESTS for count in counted(__file__, [CHILD], folder, len(CASES))]
 
 
 def main(arguments: list[str]) -> int:
@@ -128,7 +116,7 @@ def main(arguments: list[str]) -> int:
     if shutil.which("valgrind") is None:
         print("NOT MEASURED: instructions are counted by valgrind, which is not installed")
         return 0
-    counts = dict(zip(CASES, counted(), strict=True))
+    counts = dict(zip(CASES, counts_of_cases(), strict=True))
     print(
         f"{BARE}: {counts[BARE]:,.0f} instructions; {NONE}: {counts[NONE] - counts[BARE]:,.0f} more, and on top of it"
     )
