@@ -8,8 +8,8 @@ import itertools
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology
 from honeyhive.events.buses.engine import EngineMessageBus
@@ -31,6 +31,9 @@ _BATCH = 100
 _FREE = b"-"
 _ANSWER_S = 5.0
 _SHORT_REPLY = 9
+
+Take: TypeAlias = "Callable[[Msg], Awaitable[None]]"
+"""What takes a message that was pulled; waits while there is too much to do."""
 
 
 class NATSMessageBus(EngineMessageBus):
@@ -234,10 +237,7 @@ class NATSBroker(Broker):
         try:
             for message in await self._left_behind(partition, pull, revoked):
                 await hand_out(message)
-            while not revoked.is_set():
-                following = await pull.next(revoked, self._reconnected)
-                if following is not None:
-                    await hand_out(following)
+            await pull.pass_on(hand_out, revoked, self._reconnected)
         finally:
             self._left_over += await pull.stop()
         await outstanding.wait_for_none()
@@ -292,7 +292,10 @@ class _Publisher:
         self._client = client
         self._inbox = client.new_inbox()
         self._numbers = itertools.count()
-        self._unanswered: dict[str, asyncio.Future[None]] = {}
+        # In the order in which they were sent, and so in that in which their time is over.
+        self._unanswered: dict[str, _Answer] = {}
+        self._loop = asyncio.get_running_loop()
+        self._expiry: asyncio.TimerHandle | None = None
 
     @classmethod
     async def on(cls, client: Client) -> Self:
@@ -301,48 +304,66 @@ class _Publisher:
         await client.subscribe(f"{publisher._inbox}.*", cb=publisher._receive)
         return publisher
 
-    async def publish(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+    async def publish(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
         """Return when JetStream has a message safe.
 
         Raises:
             nats.errors.Error: It refused, or did not answer in time.
         """
-        loop, reply = asyncio.get_running_loop(), f"{self._inbox}.{next(self._numbers)}"
-        answer = self._unanswered[reply] = loop.create_future()
-        expiry = loop.call_later(_ANSWER_S, _expire, answer)
+        reply = f"{self._inbox}.{next(self._numbers)}"
+        answer = self._loop.create_future()
+        self._unanswered[reply] = _Answer(answer, self._loop.time() + _ANSWER_S)
+        if self._expiry is None:
+            self._expiry = self._loop.call_later(_ANSWER_S, self._expire)
         try:
-            await self._client.publish(subject, body, reply, dict(headers) if headers else None)
+            await self._client.publish(subject, body, reply, headers)
             await answer
         finally:
-            expiry.cancel()
             del self._unanswered[reply]
 
     async def _receive(self, message: Msg) -> None:
-        answer = self._unanswered.get(message.subject)
-        if answer is None or answer.done():
+        expected = self._unanswered.get(message.subject)
+        if expected is None or expected.future.done():
             return
-        if message.data and (refused := json.loads(message.data).get("error")) is None:
-            answer.set_result(None)
+        if message.data and (b'"error"' not in message.data or "error" not in json.loads(message.data)):
+            expected.future.set_result(None)
         else:
-            answer.set_exception(_refusal(refused if message.data else None))
+            expected.future.set_exception(_refusal(message.data))
+
+    def _expire(self) -> None:
+        """Give up on what was not answered in time, and look again when the next one's time is over."""
+        from nats.errors import TimeoutError as NoAnswer
+
+        self._expiry = None
+        for future, until_s in self._unanswered.values():
+            if until_s > self._loop.time():
+                self._expiry = self._loop.call_at(until_s, self._expire)
+                break
+            if not future.done():
+                future.set_exception(NoAnswer())
 
 
-def _refusal(refused: dict[str, Any] | None) -> Exception:
-    """Return what JetStream has refused a message with; ``None`` came where nobody listens."""
+class _Answer(NamedTuple):
+    """What JetStream is to say of a message.
+
+    Attributes:
+        future: Done when it has been said.
+        until_s: When it must have been said, by the event loop's clock.
+    """
+
+    future: asyncio.Future[None]
+    until_s: float
+
+
+def _refusal(answer: bytes) -> Exception:
+    """Return what JetStream has refused a message with in *answer*, which is empty where nobody listens."""
     from nats.js.errors import APIError, NoStreamResponseError
 
-    return NoStreamResponseError() if refused is None else APIError(**refused)
-
-
-def _expire(answer: asyncio.Future[None]) -> None:
-    from nats.errors import TimeoutError as NoAnswer
-
-    if not answer.done():
-        answer.set_exception(NoAnswer())
+    return APIError(**json.loads(answer)["error"]) if answer else NoStreamResponseError()
 
 
 class _Pull:
-    """Asks a pull consumer for messages, a batch ahead.
+    """Asks a pull consumer for messages, a batch at a time. First they are collected, then passed on as they come.
 
     Args:
         client: The connection.
@@ -354,9 +375,14 @@ class _Pull:
     def __init__(self, client: Client, stream: str, consumer: str, patience_s: float) -> None:
         self._client = client
         self._requests = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._request = json.dumps({"batch": _BATCH, "expires": round(patience_s * 1e9)}).encode()
         self._inbox = client.new_inbox()
         self._patience_s = patience_s
-        self._arrived: deque[Msg] = deque()
+        self._collected: deque[Msg] = deque()
+        self._take: Take | None = None
+        self._is_passing = False
+        self._failed = asyncio.Event()
+        self._failure: Exception | None = None
         self._news = asyncio.Event()
         self._expected = 0
         self._subscription: Subscription | None = None
@@ -366,10 +392,11 @@ class _Pull:
         self._subscription = await self._client.subscribe(self._inbox, cb=self._receive)
 
     async def stop(self) -> list[Msg]:
-        """Receive no more; return what has arrived and was not asked for by `next`.
+        """Receive no more; return what was collected and neither asked for nor passed on.
 
         A request that still stands would have the server shuffle what is handed out again: so its end is awaited.
         """
+        self._take = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience_s * 2):
                 while self._expected > 0:
@@ -378,38 +405,77 @@ class _Pull:
         if self._subscription is not None:
             with contextlib.suppress(*unreachable()):
                 await self._subscription.unsubscribe()
-        return list(self._arrived)
+        return list(self._collected)
 
-    async def next(self, revoked: asyncio.Event, reconnected: asyncio.Event) -> Msg | None:
+    async def some(self, most: int, revoked: asyncio.Event, reconnected: asyncio.Event) -> list[Msg]:
+        """Collect messages and return them, at most so many; fewer if no more came for now."""
+        found: list[Msg] = []
+        while len(found) < most and (message := await self._next(revoked, reconnected)) is not None:
+            found.append(message)
+        return found
+
+    async def pass_on(self, take: Take, revoked: asyncio.Event, reconnected: asyncio.Event) -> None:
+        """Call *take* with each message, one after the other, until *revoked*; returns when its last call has."""
+        while self._collected:
+            await take(self._collected.popleft())
+        self._take = take
+        while not revoked.is_set():
+            if self._expected <= 0:
+                await self._ask()
+            self._news.clear()
+            await first_of(revoked, reconnected, self._failed, timeout_s=self._patience_s * 2)
+            if self._failure is not None:
+                raise self._failure
+            if not self._is_passing:
+                self._forget_unanswered()
+        self._take = None
+        while self._is_passing:
+            self._news.clear()
+            await self._news.wait()
+
+    async def _next(self, revoked: asyncio.Event, reconnected: asyncio.Event) -> Msg | None:
         """Return the next message; ``None`` if none came for now, or the partition is *revoked*."""
-        if self._arrived:
-            return self._arrived.popleft()
+        if self._collected:
+            return self._collected.popleft()
         self._news.clear()
         if self._expected <= 0:
             await self._ask()
         await first_of(revoked, reconnected, self._news, timeout_s=self._patience_s * 2)
-        if not self._news.is_set() and not revoked.is_set():
-            self._expected = 0  # a server that restarted has forgotten the request
-        return self._arrived.popleft() if self._arrived else None
+        if not revoked.is_set():
+            self._forget_unanswered()
+        return self._collected.popleft() if self._collected else None
 
-    async def some(self, most: int, revoked: asyncio.Event, reconnected: asyncio.Event) -> list[Msg]:
-        """Return the next messages, at most so many; fewer if no more came for now."""
-        found: list[Msg] = []
-        while len(found) < most and (message := await self.next(revoked, reconnected)) is not None:
-            found.append(message)
-        return found
+    def _forget_unanswered(self) -> None:
+        """Expect nothing of a request if nothing came: a server that restarted has forgotten it."""
+        if not self._news.is_set():
+            self._expected = 0
 
     async def _receive(self, message: Msg) -> None:
         if message.headers and "Status" in message.headers and not message.data:
             self._expected = 0
         else:
             self._expected -= 1
-            self._arrived.append(message)
+            if self._take is None:
+                self._collected.append(message)
+            else:
+                await self._pass(message, self._take)
         self._news.set()
+        if self._take is not None and self._expected <= 0:
+            await self._ask()
+
+    async def _pass(self, message: Msg, take: Take) -> None:
+        self._is_passing = True
+        try:
+            await take(message)
+        except Exception as error:
+            self._failure = error
+            self._failed.set()
+            raise
+        finally:
+            self._is_passing = False
 
     async def _ask(self) -> None:
-        request = {"batch": _BATCH, "expires": round(self._patience_s * 1e9)}
-        await self._client.publish(self._requests, json.dumps(request).encode(), reply=self._inbox)
+        await self._client.publish(self._requests, self._request, reply=self._inbox)
         self._expected = _BATCH
 
 
