@@ -6,7 +6,7 @@ Knows traces through the OpenTelemetry API only, so it works with any tracer and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -63,14 +63,22 @@ def delivery_count(message: Message | None = None) -> int:
     return count if asked is not None and asked.id == identity else 1
 
 
-@contextmanager
-def delivered(message: Message, count: int) -> Iterator[None]:
+def delivered(message: Message, count: int) -> AbstractContextManager[object]:
     """Let `delivery_count` tell *count* of *message* in this block."""
+    return _FIRST if count == 1 else _delivered_again(message, count)
+
+
+@contextmanager
+def _delivered_again(message: Message, count: int) -> Iterator[None]:
     token = _delivered.set((message.id, count))
     try:
         yield
     finally:
         _delivered.reset(token)
+
+
+_FIRST: AbstractContextManager[object] = nullcontext()
+"""What is delivered for the first time has the count of what no engine has delivered."""
 
 
 @contextmanager

@@ -128,6 +128,8 @@ class BrokerMessageBus(MessageBus, Broadcaster):
         self._ear: Listener | None = None
         self._opening: asyncio.Lock | None = None
         self._is_open = self._is_closed = False
+        # Those who want to hear have changed so often, and so many changes are known to what listens.
+        self._changes, self._settled = 0, -1
         self._capacity = concurrency * 4
         self._handled = Recent(10_000)
 
@@ -251,7 +253,7 @@ class BrokerMessageBus(MessageBus, Broadcaster):
             await self._backlogs.cancel()
             self._ear = None
         if self._is_open:
-            self._is_open = False
+            self._is_open, self._settled = False, -1
             with guard("close bus"):
                 await self._broker.aclose()
 
@@ -297,16 +299,18 @@ class BrokerMessageBus(MessageBus, Broadcaster):
     # -- sending -----------------------------------------------------------------------------
 
     async def _publish(self, message: Message) -> PublishResult:
-        await self._settle()
+        if self._settled != self._changes:
+            await self._settle()
         with self._tracing.publishing(message) as trace_context:
             body = self._codec.encode(message, trace_context=trace_context)
             key = message.key or message.id
             parcel = Parcel(message.id, key, self._broker.topology.partition_of(key), body)
-            await self._persistently(self._publishing, lambda: self._broker.send(parcel))
+            await self._persistently(self._publishing, self._broker.send, parcel)
         return PublishResult(message)
 
     async def _broadcast(self, message: Message) -> PublishResult:
-        await self._settle()
+        if self._settled != self._changes:
+            await self._settle()
         with self._tracing.publishing(message) as trace_context:
             body = self._codec.encode(message, trace_context=trace_context)
             try:
@@ -317,21 +321,22 @@ class BrokerMessageBus(MessageBus, Broadcaster):
 
     async def _settle(self) -> None:
         """Return when the bus is open, and those who want to hear in this process will."""
+        changes = self._changes
         if not self._is_open:
             await self.open()
         for listener in self._listen():
-            if not listener.is_ready:
-                await listener.ready()
+            await listener.ready()
+        self._settled = changes
 
     async def _connect(self) -> None:
         await self._broker.connect(consuming=len(self._subscriptions) > 0)
 
-    async def _persistently(self, policy: RetryPolicy, call: Callable[[], Awaitable[None]]) -> None:
+    async def _persistently(self, policy: RetryPolicy, call: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Call again while the engine cannot be reached, as long as *policy* allows."""
         began_s, attempts = self._clock.monotonic(), None
         while True:
             try:
-                return await call()
+                return await call(*args)
             except self._broker.errors as error:
                 attempts = attempts or policy.begin(self._clock, began_s=began_s)
                 pause_s = attempts.pause_after(error)
@@ -345,6 +350,7 @@ class BrokerMessageBus(MessageBus, Broadcaster):
     # -- handling ----------------------------------------------------------------------------
 
     def _begin_to_listen(self) -> None:
+        self._changes += 1
         if self._is_open and self._home.loop is not None:
             self._home.loop.call_soon_threadsafe(self._listen)
 
@@ -418,7 +424,7 @@ class BrokerMessageBus(MessageBus, Broadcaster):
     async def _bury(self, letter: DeadLetter) -> None:
         # A message must not be acknowledged before its letter is safe, however long that takes.
         written = self.dead_letters.written(letter)
-        await self._persistently(_RECONNECTING, lambda: self._broker.bury(written))
+        await self._persistently(_RECONNECTING, self._broker.bury, written)
 
     async def _acknowledge(self, delivery: Delivery) -> None:
         try:

@@ -26,7 +26,6 @@ from honeyhive.exceptions import HandlerCancelledError
 from honeyhive.models.conventions import resilience as names
 from honeyhive.resilience import RetryPolicy, facts
 from honeyhive.utils.clock import Clock
-from honeyhive.utils.guard import guard
 from honeyhive.utils.ids import RandomIds
 
 if TYPE_CHECKING:
@@ -155,60 +154,62 @@ class Dispatcher:
         return outcome
 
     async def _try(self, message: Message, subscription: Subscription) -> Tried:
-        if handled_message.get() is not None:
-            return await self._try_now(message, subscription)
-        slots = self._slots or self._made_slots()
+        """Call the handler once: in a slot, unless a handler waits here for what it has published itself."""
+        slots = await self._slot() if handled_message.get() is None else None
+        token = handled_message.set(message)
+        try:
+            return await self._call(message, subscription), None
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            refusal = HandlerCancelledError(f"{subscription.name} was cancelled, though nobody here cancelled it")
+            refusal.__cause__ = error
+            return None, refusal
+        except _FAILURES as error:
+            return None, error
+        finally:
+            handled_message.reset(token)
+            if slots is not None:
+                slots.release()
+
+    async def _slot(self) -> anyio.Semaphore:
+        """Take a slot; return what it is to be given back to."""
+        slots = self._slots
+        if slots is None:
+            import anyio
+
+            slots = self._slots = anyio.Semaphore(self._concurrency)
         if slots.value:
             slots.acquire_nowait()  # `acquire` goes through the event loop even where there is nothing to wait for
         else:
             await slots.acquire()
-        try:
-            return await self._try_now(message, subscription)
-        finally:
-            slots.release()
+        return slots
 
-    def _made_slots(self) -> anyio.Semaphore:
-        import anyio
-
-        self._slots = anyio.Semaphore(self._concurrency)
-        return self._slots
-
-    async def _try_now(self, message: Message, subscription: Subscription) -> Tried:
-        errors: list[Exception] = []
-        value = None
-        token = handled_message.set(message)
-        try:
-            with guard("handler", lambda _, error: errors.append(error)):
-                value = await self._call(message, subscription)
-        finally:
-            handled_message.reset(token)
-        return value, errors[0] if errors else None
-
-    async def _call(self, message: Message, subscription: Subscription) -> Any:
+    def _call(self, message: Message, subscription: Subscription) -> Awaitable[Any]:
+        """Return what is to be awaited for the handler's answer."""
         limit_s = self._timeout_s if subscription.timeout_s is None else subscription.timeout_s
-        call = self._called(message, subscription, abandon=limit_s is not None)
-        try:
-            return await (call if limit_s is None else _within(limit_s, call, subscription))
-        except asyncio.CancelledError as error:
-            if is_cancelled():
-                raise
-            raise HandlerCancelledError(
-                f"{subscription.name} was cancelled, though nobody here cancelled it"
-            ) from error
+        if limit_s is not None:
+            return _within(limit_s, self._called(message, subscription, abandon=True), subscription)
+        if subscription.is_async:
+            value = subscription.call(message)
+            return value if type(value) is CoroutineType else _answer(value)
+        return self._called(message, subscription, abandon=False)
 
     async def _called(self, message: Message, subscription: Subscription, *, abandon: bool) -> Any:
         if subscription.is_async:
-            value = subscription.call(message)
-        else:
-            import anyio.to_thread
+            return await _answer(subscription.call(message))
+        import anyio.to_thread
 
-            # The slots are the limit: a thread may wait here for what its own handler has published.
-            self._threads = self._threads or anyio.CapacityLimiter(math.inf)
-            # Nothing can stop a running thread: when the time is over it is left to itself.
-            value = await anyio.to_thread.run_sync(
-                subscription.call, message, abandon_on_cancel=abandon, limiter=self._threads
-            )
-        return await value if inspect.isawaitable(value) else value
+        # The slots are the limit: a thread may wait here for what its own handler has published.
+        self._threads = self._threads or anyio.CapacityLimiter(math.inf)
+        # Nothing can stop a running thread: when the time is over it is left to itself.
+        return await _answer(
+            await anyio.to_thread.run_sync(subscription.call, message, abandon_on_cancel=abandon, limiter=self._threads)
+        )
+
+
+async def _answer(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
 
 
 def _within(limit_s: float, call: Coroutine[Any, Any, Any], subscription: Subscription) -> Awaitable[Any]:

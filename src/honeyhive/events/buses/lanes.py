@@ -22,22 +22,24 @@ class Lanes:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._room = asyncio.Semaphore(capacity)
+        self._room = capacity
+        self._has_room = asyncio.Event()
         self._waiting: dict[str, deque[Job]] = {}
         self._is_cancelled = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def put(self, lane: str, job: Job) -> None:
         """Have *job* run in *lane*; return when there is room for it."""
-        await self._room.acquire()
+        while not self._room:
+            self._has_room.clear()
+            await self._has_room.wait()
         if self._is_cancelled:
             await asyncio.Event().wait()  # until whoever brings it is cancelled, too
-        waiting = self._waiting.get(lane)
-        if waiting is not None:
-            waiting.append(job)
-            return
-        self._waiting[lane] = deque([job])
-        self._tasks[lane] = asyncio.create_task(self._run(lane))
+        self._room -= 1
+        if lane in self._tasks:
+            self._waiting.setdefault(lane, deque()).append(job)
+        else:
+            self._tasks[lane] = asyncio.create_task(self._run(lane, job))
 
     async def cancel(self) -> None:
         """Cancel what runs, forget what waits and what still comes, and return when all has ended."""
@@ -48,16 +50,23 @@ class Lanes:
         if running:
             await asyncio.wait(running)
 
-    async def _run(self, lane: str) -> None:
-        waiting = self._waiting[lane]
+    async def _run(self, lane: str, job: Job | None) -> None:
+        """Run *job*, and after it what has come for *lane* meanwhile."""
         try:
-            while waiting:
-                job = waiting.popleft()
+            while job is not None:
                 try:
                     await job()
                 finally:
-                    self._room.release()
+                    self._release(1)
+                job = self._following(lane)
         finally:
-            for _ in waiting:
-                self._room.release()
-            del self._waiting[lane], self._tasks[lane]
+            del self._tasks[lane]
+            self._release(len(self._waiting.pop(lane, ())))
+
+    def _following(self, lane: str) -> Job | None:
+        waiting = self._waiting.get(lane)
+        return waiting.popleft() if waiting else None
+
+    def _release(self, jobs: int) -> None:
+        self._room += jobs
+        self._has_room.set()
