@@ -9,7 +9,6 @@ the figures hardly depend on how busy the machine is. What the threads of the ex
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import shutil
 import sys
@@ -35,8 +34,6 @@ def run(url: str) -> None:
     for way in WAYS.values():
         asyncio.run(way(url))
     for way in WAYS.values():
-        gc.collect()
-        gc.freeze()
         asyncio.run(way(url))
     os._exit(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import AsyncIterator
 
@@ -62,3 +63,24 @@ async def test_a_service_that_declares_nothing_is_refused() -> None:
 
     with pytest.raises(DeclarationError, match="'shop' declares nothing that a process could do; give it controllers"):
         await run_service(assembly, RunOptions(roles=roles_of(assembly)))
+
+
+class Ticks:
+    @every("* * * * * *")
+    async def tick(self) -> None: ...
+
+
+async def test_the_garbage_collector_passes_over_what_a_process_has_made_until_it_is_ready() -> None:
+    passed_over = []
+
+    with anyio.CancelScope() as running:
+
+        def ready() -> None:
+            passed_over.append(gc.get_freeze_count())
+            running.cancel()
+
+        assembly = Service("shop", controllers=[Ticks]).build({})
+        await run_service(assembly, RunOptions(roles=["scheduler"], on_ready=ready))
+
+    assert passed_over[0] > len(sys.modules)
+    assert gc.get_freeze_count() == 0
