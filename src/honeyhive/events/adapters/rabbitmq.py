@@ -312,22 +312,31 @@ class _QueueReader:
 
     async def read(self, revoked: asyncio.Event, deliver: Deliver) -> None:
         """Deliver what comes until the partition is *revoked*."""
-        outstanding = Outstanding()
-        while not revoked.is_set():
-            self._news.clear()
-            if self._arrived:
-                outstanding.add()
-                await deliver(_RabbitMQDelivery(self._arrived.popleft(), outstanding))
-            elif self.is_closed:
-                raise ConnectionError("RabbitMQ has closed the channel")
-            else:
-                await first_of(revoked, self._news, timeout_s=_LOOK_S)
+        outstanding, watching = Outstanding(), asyncio.create_task(self._watch(revoked))
+        try:
+            while not revoked.is_set():
+                self._news.clear()
+                if self._arrived:
+                    outstanding.add()
+                    await deliver(_RabbitMQDelivery(self._arrived.popleft(), outstanding))
+                elif self.is_closed:
+                    raise ConnectionError("RabbitMQ has closed the channel")
+                else:
+                    await self._news.wait()
+        finally:
+            watching.cancel()
         # To cease to be the consumer now would let in the next one before what it must not overtake is acknowledged.
         await outstanding.wait_for_none()
 
     async def close(self) -> None:
         """Close the channel."""
         await self._channel.close()
+
+    async def _watch(self, revoked: asyncio.Event) -> None:
+        """Have `read` look now and then whether the channel is closed, and when *revoked*."""
+        while not revoked.is_set():
+            await first_of(revoked, timeout_s=_LOOK_S)
+            self._news.set()
 
     async def _receive(self, message: AbstractIncomingMessage) -> None:
         self._arrived.append(message)
