@@ -1,25 +1,22 @@
 """Where a new message comes from: the message that is being handled here and now, and the current trace.
 
-Knows traces through the OpenTelemetry API only, so it works with any tracer and with none.
+It works with any tracer that stands on OpenTelemetry, and with none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from opentelemetry import baggage as otel_baggage
-from opentelemetry import context as otel_context
-from opentelemetry import trace as otel_trace
-
 from honeyhive.tracer import context as hh_context
+from honeyhive.tracer.baggage import baggage_header, safe_part
+from honeyhive.tracer.traceparent import trace_headers
 from honeyhive.utils.frozen import FrozenDict
 
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context
-    from opentelemetry.trace import Span
 
     from honeyhive.events.messages import Message
 
@@ -99,33 +96,7 @@ def trace_of(context: Context | None = None) -> FrozenDict[str, str]:
     context = hh_context.current() if context is None else context
     if not context:
         return NO_TRACE
-    headers = _trace(otel_trace.get_current_span(context))
-    if hh_context.BAGGAGE_KEY in context and (entries := otel_baggage.get_all(context)):
-        headers |= _baggage(entries)
+    headers = trace_headers(context)
+    if header := baggage_header(safe_part(hh_context.baggage_in(context))):
+        headers["baggage"] = header
     return FrozenDict(headers) if headers else NO_TRACE
-
-
-def _trace(span: Span) -> dict[str, str]:
-    usual = getattr(span, "traceparent", None)  # spans of our tracer know it
-    if usual is not None:
-        return {"traceparent": usual}
-    found = span.get_span_context()
-    if not found.is_valid:
-        return {}
-    headers = {"traceparent": f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"}
-    if found.trace_state:
-        headers["tracestate"] = found.trace_state.to_header()
-    return headers
-
-
-def _baggage(entries: Mapping[str, object]) -> dict[str, str]:
-    from opentelemetry.baggage.propagation import W3CBaggagePropagator
-
-    from honeyhive.tracer.propagation import SAFE_PROPAGATION_KEYS
-
-    context = otel_context.Context()
-    for name in SAFE_PROPAGATION_KEYS & entries.keys():
-        context = otel_baggage.set_baggage(name, entries[name], context)
-    headers: dict[str, str] = {}
-    W3CBaggagePropagator().inject(headers, context)
-    return headers

@@ -10,9 +10,8 @@ import functools
 import os
 import sys
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace as otel_trace
@@ -22,41 +21,34 @@ from opentelemetry.trace import ProxyTracerProvider, SpanKind, Status, StatusCod
 from honeyhive.events.lineage import trace_of
 from honeyhive.events.messages import is_traced
 from honeyhive.tracer import context as hh_context
+from honeyhive.tracer.baggage import context_of, headers_of
+from honeyhive.tracer.current_span import EnteredSpan
+from honeyhive.tracer.entering import entered
+from honeyhive.tracer.identity import CallSite
 
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context
-    from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
     from honeyhive.events.messages import Message
+    from honeyhive.tracer.identity import Identity
 
 __all__ = ["MessageTracing", "continued", "records_spans", "spanned"]
 
 _SCOPE = "honeyhive.events"
+_SITES = 256
 _UNKNOWN = object()
 _tracers: weakref.WeakKeyDictionary[TracerProvider, Tracer] = weakref.WeakKeyDictionary()
 
 
 def records_spans() -> bool:
     """Tell whether there is a tracer here at all."""
-    return _provider(_owner()) is not None
+    return _tracer(_identity(hh_context.current())) is not None
 
 
 def continued(trace_context: Mapping[str, str]) -> AbstractContextManager[None]:
-    """Continue the trace of *trace_context*, W3C headers, in a block."""
-    return _Attached(extracted(trace_context)) if trace_context else _NOTHING
-
-
-def extracted(trace_context: Mapping[str, str]) -> Context:
-    """Return the current context with the trace and the baggage that *trace_context* brings."""
-    return _propagator().extract(trace_context)
-
-
-@functools.cache
-def _propagator() -> TextMapPropagator:
-    from honeyhive.tracer.baggage import w3c_headers
-
-    return w3c_headers()
+    """Continue the trace of *trace_context*, W3C headers, in a block; nothing else of the current context holds there."""
+    return _Attached(context_of(trace_context)) if trace_context else _NOTHING
 
 
 class MessageTracing:
@@ -72,36 +64,90 @@ class MessageTracing:
         common = {"messaging.system": system, "messaging.destination.name": destination}
         if group is not None:
             common["messaging.consumer.group.name"] = group
-        self._sending = {**common, "messaging.operation.name": "publish", "messaging.operation.type": "send"}
-        self._processing = {**common, "messaging.operation.name": "process", "messaging.operation.type": "process"}
+        self._sending = _sites("publish", "send", common)
+        self._processing = _sites("process", "process", common)
 
     def publishing(self, message: Message) -> AbstractContextManager[Mapping[str, str]]:
-        """Put a span around the publishing of *message*, if it is traced; yields the trace that is to travel with it."""
-        owner = _owner()
-        tracer = _tracer(owner)
+        """Put a span around the publishing of *message*, if it is traced; yields the trace that is to travel with it.
+
+        That is the headers of the trace, and the session of the tracer, where the span belongs to one of ours.
+        """
+        context = hh_context.current()
+        identity = _identity(context)
+        tracer = _tracer(identity)
         if tracer is None or not is_traced(message):
             return nullcontext(message.trace_context or trace_of())
-        span = _span(tracer, "publish", SpanKind.PRODUCER, self._sending, message)
-        return _Publishing(span, _parent(message), owner)
+        around, site = _context_of(message, context), self._sending(message.type)
+        if identity is None:
+            return _published(_current_span(tracer, SpanKind.PRODUCER, site, message), around)
+        span = tracer.start_at(site, SpanKind.PRODUCER, _own_attributes(message), around)
+        inside = entered(around, span)
+        return EnteredSpan(span, inside, headers_of(inside, identity))
 
     def processing(self, message: Message, handler: str) -> AbstractContextManager[Span]:
         """Put a span around one handler of *message*, if it is traced, in the current trace."""
-        tracer = _tracer(_owner())
+        context = hh_context.current()
+        identity = _identity(context)
+        tracer = _tracer(identity)
         if tracer is None or not is_traced(message):
             return _UNRECORDED
-        attributes = {**self._processing, "honeyhive.handler": handler}
-        return _span(tracer, "process", SpanKind.CONSUMER, attributes, message)
+        site = self._processing(message.type, handler)
+        if identity is None:
+            return _current_span(tracer, SpanKind.CONSUMER, site, message)
+        span = tracer.start_at(site, SpanKind.CONSUMER, _own_attributes(message), context)
+        return EnteredSpan(span, entered(context, span), span)
 
     def rejected(self, message: Message, reason: str) -> None:
         """Leave a failed span of *message*, in the trace it came with: no handler will be called for it."""
-        tracer = _tracer(_owner())
+        tracer = _tracer(_identity(hh_context.current()))
         if tracer is None:
             return
-        with (
-            continued(message.trace_context),
-            _span(tracer, "process", SpanKind.CONSUMER, self._processing, message) as span,
-        ):
+        site = self._processing(message.type)
+        with continued(message.trace_context), _current_span(tracer, SpanKind.CONSUMER, site, message) as span:
             span.set_status(Status(StatusCode.ERROR, reason))
+
+
+def _sites(verb: str, type_: str, described: Mapping[str, str]) -> Callable[..., CallSite]:
+    """Return what tells, by the type of a message and the handler, what spans that are so *described* share."""
+
+    @functools.lru_cache(_SITES)
+    def site(message_type: str, handler: str | None = None) -> CallSite:
+        attributes = {
+            **described,
+            "messaging.operation.name": verb,
+            "messaging.operation.type": type_,
+            "cloudevents.event_type": message_type,
+        }
+        if handler is not None:
+            attributes["honeyhive.handler"] = handler
+        return CallSite(f"{verb} {message_type}", attributes)
+
+    return site
+
+
+def _own_attributes(message: Message) -> dict[str, str]:
+    """Return what a span says of *message* alone."""
+    attributes = {
+        "messaging.message.id": message.id,
+        "messaging.message.conversation_id": message.correlation_id,
+        "cloudevents.event_id": message.id,
+        "cloudevents.event_source": message.source,
+    }
+    if message.subject:
+        attributes["cloudevents.event_subject"] = message.subject
+    return attributes
+
+
+def _current_span(tracer: Tracer, kind: SpanKind, site: CallSite, message: Message) -> AbstractContextManager[Span]:
+    """Return a span about *message* through OpenTelemetry's API, as any tracer has it."""
+    attributes = {**site.statics, **_own_attributes(message)}
+    return tracer.start_as_current_span(site.name, kind=kind, attributes=attributes)
+
+
+@contextmanager
+def _published(span: AbstractContextManager[Span], around: Context) -> Iterator[Mapping[str, str]]:
+    with _Attached(around), span:
+        yield trace_of()
 
 
 class _Attached(AbstractContextManager[None]):
@@ -119,55 +165,13 @@ class _Attached(AbstractContextManager[None]):
         hh_context.detach(self._token)
 
 
-class _Publishing(AbstractContextManager[Mapping[str, str]]):
-    """Opens *span* below *parent*, or where that is ``None`` in the current trace, and yields what travels.
-
-    That is the headers of the trace, and the session of *owner*, where the span belongs to a tracer of ours.
-    """
-
-    __slots__ = ("_outside", "_owner", "_span")
-
-    def __init__(self, span: AbstractContextManager[Span], parent: Context | None, owner: Any) -> None:
-        self._span = span
-        self._outside = _NOTHING if parent is None else _Attached(parent)
-        self._owner = owner
-
-    def __enter__(self) -> Mapping[str, str]:
-        self._outside.__enter__()
-        self._span.__enter__()
-        return trace_of() if self._owner is None else self._owner.inject_context({})
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._span.__exit__(kind, error, traceback)
-        self._outside.__exit__(kind, error, traceback)
-
-
 _UNRECORDED = nullcontext(otel_trace.INVALID_SPAN)
-
-
-def _span(
-    tracer: Tracer, name: str, kind: SpanKind, described: Mapping[str, str], message: Message
-) -> AbstractContextManager[Span]:
-    """Return a span about *message*, as *described* and as the message itself tells."""
-    attributes = {
-        **described,
-        "messaging.message.id": message.id,
-        "messaging.message.conversation_id": message.correlation_id,
-        "cloudevents.event_id": message.id,
-        "cloudevents.event_source": message.source,
-        "cloudevents.event_type": message.type,
-    }
-    if message.subject:
-        attributes["cloudevents.event_subject"] = message.subject
-    return tracer.start_as_current_span(f"{name} {message.type}", kind=kind, attributes=attributes)
 
 
 @contextmanager
 def spanned(title: str, attributes: Mapping[str, str]) -> Iterator[None]:
     """Put a span around a block, where there is a tracer; an error that leaves the block is on it."""
-    tracer = _tracer(_owner())
+    tracer = _tracer(_identity(hh_context.current()))
     if tracer is None:
         yield
         return
@@ -181,21 +185,27 @@ def mark_failed(span: Span, error: BaseException) -> None:
     span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
 
 
-def _owner() -> Any:
-    """Return the tracer of ours that is meant here, or ``None``."""
+def _identity(context: Context) -> Identity | None:
+    """Return whose tracer of ours is meant in *context*, if any."""
     registry = sys.modules.get("honeyhive.tracer.registry")
-    return None if registry is None else registry.discover_tracer()
+    return None if registry is None else registry.identity_in(context)
 
 
-def _provider(owner: Any) -> TracerProvider | None:
-    """Return the provider of *owner*, where there is one, or of the process."""
-    if owner is not None:
-        found: TracerProvider = owner.provider
-        return found
+def _tracer(identity: Identity | None) -> Any:
+    """Return the tracer of *identity*, or where there is none that of the process."""
+    return _tracer_of_process() if identity is None else identity.core_of(_SCOPE)
+
+
+def _tracer_of_process() -> Tracer | None:
     if _no_provider_is_set():
         return None
     provider = otel_trace.get_tracer_provider()
-    return None if isinstance(provider, ProxyTracerProvider) else provider
+    if isinstance(provider, ProxyTracerProvider):
+        return None
+    tracer = _tracers.get(provider)
+    if tracer is None:
+        tracer = _tracers[provider] = provider.get_tracer(_SCOPE)
+    return tracer
 
 
 def _no_provider_is_set() -> bool:
@@ -211,21 +221,11 @@ def _environment_names_provider() -> bool:
     return OTEL_PYTHON_TRACER_PROVIDER in os.environ
 
 
-def _tracer(owner: Any) -> Tracer | None:
-    provider = _provider(owner)
-    if provider is None:
-        return None
-    tracer = _tracers.get(provider)
-    if tracer is None:
-        tracer = _tracers[provider] = provider.get_tracer(_SCOPE)
-    return tracer
-
-
-def _parent(message: Message) -> Context | None:
-    """Return the context a message is published in: the current trace, or where there is none the one it was made in."""
-    if otel_trace.get_current_span().get_span_context().is_valid or "traceparent" not in message.trace_context:
-        return None
-    return extracted(message.trace_context)
+def _context_of(message: Message, context: Context) -> Context:
+    """Return where *message* is published: in *context*, or where there is no trace in that in the one it was made in."""
+    if "traceparent" not in message.trace_context or hh_context.has_trace(context):
+        return context
+    return context_of(message.trace_context)
 
 
 _NOTHING: AbstractContextManager[None] = nullcontext()

@@ -1,22 +1,48 @@
-"""Baggage in W3C headers, where the same few entries come again and again: a session's, a project's."""
+"""Trace and baggage in W3C headers, where the same few entries come again and again: a session's, a project's."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
-from opentelemetry.baggage import get_all, set_baggage
+from opentelemetry.baggage import get_all
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator, default_getter, default_setter
 
-from honeyhive.tracer.context import with_baggage
-from honeyhive.tracer.traceparent import TraceParentPropagator
+from honeyhive.tracer.context import (
+    BAGGAGE_KEY,
+    SPAN_KEY,
+    Baggage,
+    baggage_in,
+    current,
+    with_baggage,
+    with_own_session,
+    with_value,
+)
+from honeyhive.tracer.traceparent import TraceParentPropagator, parent_in, trace_headers
+from honeyhive.utils.guard import guard
 
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import CarrierT, Getter, Setter
 
-__all__ = ["BaggagePropagator", "w3c_headers"]
+    from honeyhive.tracer.identity import Identity
+
+__all__ = [
+    "SAFE_PROPAGATION_KEYS",
+    "BaggagePropagator",
+    "baggage_header",
+    "context_of",
+    "headers_of",
+    "safe_part",
+    "w3c_headers",
+]
+
+SAFE_PROPAGATION_KEYS: Final = frozenset(
+    {"session_id", "project", "source", "parent_id", "run_id", "dataset_id", "datapoint_id"}
+)
+"""Baggage entries that mean the same in every process, and so may travel."""
 
 _HEADER = "baggage"
 _TEXTS = frozenset({str})
@@ -25,7 +51,42 @@ _w3c = W3CBaggagePropagator()
 
 def w3c_headers() -> TextMapPropagator:
     """Return what writes and reads the trace and the baggage of a context as W3C headers."""
-    return W3CHeaders()
+    return _headers
+
+
+def headers_of(context: Context, identity: Identity) -> dict[str, str]:
+    """Return the headers by which another process continues the trace of *context*, in its session or the tracer's own."""
+    headers = trace_headers(context)
+    if header := baggage_header(with_own_session(baggage_in(context), identity)):
+        headers[_HEADER] = header
+    return headers
+
+
+def context_of(headers: Mapping[str, str]) -> Context:
+    """Return a context that has of *headers* the trace and the baggage, and nothing else."""
+    parent, baggage = parent_in(headers), headers.get(_HEADER)
+    if parent is None:
+        return _headers.extract(headers)
+    return Context({SPAN_KEY: parent, BAGGAGE_KEY: _entries_of(baggage)} if baggage else {SPAN_KEY: parent})
+
+
+def safe_part(entries: Baggage) -> Baggage:
+    """Return those of *entries* that mean the same in every process."""
+    if SAFE_PROPAGATION_KEYS.issuperset(entries):
+        return entries
+    return Baggage({name: value for name, value in entries.items() if name in SAFE_PROPAGATION_KEYS})
+
+
+def baggage_header(entries: Baggage) -> str:
+    """Return what says *entries* in W3C headers; empty where there is nothing to say."""
+    try:
+        return entries.header
+    except AttributeError:
+        pass
+    if not _TEXTS.issuperset(map(type, entries.values())):
+        return _written(entries)  # what it is made of may change
+    entries.header = header = _header_of(tuple(entries.items()))
+    return header
 
 
 class BaggagePropagator(W3CBaggagePropagator):
@@ -34,18 +95,15 @@ class BaggagePropagator(W3CBaggagePropagator):
     def inject(
         self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
     ) -> None:
-        entries = tuple(get_all(context).items())
-        if not _TEXTS.issuperset([type(value) for _, value in entries]):
-            super().inject(carrier, context, setter)
-        elif header := _header_of(entries):
+        if header := baggage_header(baggage_in(current() if context is None else context)):
             setter.set(carrier, _HEADER, header)
 
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
     ) -> Context:
-        context = get_current() if context is None else context
+        context = current() if context is None else context
         headers = getter.get(carrier, _HEADER)
-        return with_baggage(context, dict(_entries_of(headers[0]))) if headers else context
+        return with_baggage(context, _entries_of(headers[0])) if headers else context
 
 
 class W3CHeaders(TextMapPropagator):
@@ -71,16 +129,22 @@ class W3CHeaders(TextMapPropagator):
         return self._baggage.extract(carrier, self._trace.extract(carrier, context, getter), getter)
 
 
+_headers = W3CHeaders()
+
+
 @functools.lru_cache(maxsize=256)
-def _header_of(entries: tuple[tuple[str, object], ...]) -> str:
-    context, carrier = Context(), dict[str, str]()
-    for name, value in entries:
-        context = set_baggage(name, value, context)
-    _w3c.inject(carrier, context)
+def _header_of(entries: tuple[tuple[str, str], ...]) -> str:
+    return _written(dict(entries))
+
+
+def _written(entries: Mapping[str, object]) -> str:
+    carrier: dict[str, str] = {}
+    with guard("write baggage"):
+        _w3c.inject(carrier, with_value(Context(), BAGGAGE_KEY, dict(entries)))
     return carrier.get(_HEADER, "")
 
 
 @functools.lru_cache(maxsize=256)
-def _entries_of(header: str) -> tuple[tuple[str, str], ...]:
+def _entries_of(header: str) -> Baggage:
     found = get_all(_w3c.extract({_HEADER: header}, Context()))
-    return tuple((name, str(value)) for name, value in found.items())
+    return Baggage({name: str(value) for name, value in found.items()})

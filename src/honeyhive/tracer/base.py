@@ -94,7 +94,7 @@ class HoneyHiveTracerBase(NeedsCore, NeedsIdentity, NeedsOutbox, NeedsPropagator
         self._identity = _identity_of(chosen)
         self._provider = self._create_provider()
         self._core: Tracer = self._provider.get_tracer("honeyhive", _version())
-        self._identity.start_through(self._core)
+        self._identity.start_through(self._core, functools.cache(self._provider.get_tracer))
         self._identity.bind(self)
         self._span_processor = self._create_span_processor()
         if self._span_processor is not None:

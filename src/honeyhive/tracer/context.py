@@ -37,19 +37,23 @@ __all__ = [
     "SESSIONS_KEY",
     "SPAN_KEY",
     "TRACER_KEY",
+    "Baggage",
     "attach",
+    "baggage_in",
     "carried",
-    "carries_session",
     "current",
     "current_session_of",
     "current_variable",
     "detach",
+    "has_trace",
+    "joined",
     "owner_in",
     "reset",
     "session_entries",
     "session_of",
     "span_for",
     "with_baggage",
+    "with_own_session",
     "with_session",
     "with_tracer",
     "with_value",
@@ -142,6 +146,15 @@ def owner_in(context: Mapping[str, Any]) -> Identity | None:
     return None if state is None else state.identity
 
 
+def has_trace(context: Context) -> bool:
+    """Whether there is a current span in *context* that others may be below."""
+    span = context.get(SPAN_KEY)
+    if span is None:
+        return False
+    # Spans of ours know their ids without the span context, which is dear to make.
+    return bool(getattr(span, "_tid", 0)) or otel_trace.get_current_span(context).get_span_context().is_valid
+
+
 def span_for(context: Mapping[str, Any], identity: Identity | None) -> object:
     """Return the current span in *context* as *identity* sees it: behind the span of another tracer, its own."""
     owner = owner_in(context)
@@ -157,12 +170,39 @@ def with_value(context: Context, key: str, value: object) -> Context:
     return inner
 
 
+class Baggage(dict[str, Any]):
+    """What a context carries to other services: never changed, and shared by whoever carries the same.
+
+    Attributes:
+        header: What says it in W3C headers, once somebody has written that.
+    """
+
+    __slots__ = ("header",)
+
+    header: str
+
+
+_NO_BAGGAGE: Final = Baggage()
+
+
+def baggage_in(context: Mapping[str, object]) -> Baggage:
+    """Return the baggage of *context*."""
+    found = context.get(BAGGAGE_KEY)
+    if type(found) is Baggage:
+        return found
+    return Baggage(found) if found and isinstance(found, dict) else _NO_BAGGAGE
+
+
 def with_baggage(context: Context, entries: Mapping[str, str]) -> Context:
     """Return *context* with *entries* in its baggage; they travel to other services."""
-    if not entries:
-        return context
-    found = context.get(BAGGAGE_KEY)
-    return with_value(context, BAGGAGE_KEY, {**found, **entries} if isinstance(found, dict) else dict(entries))
+    return with_value(context, BAGGAGE_KEY, joined(baggage_in(context), entries)) if entries else context
+
+
+def joined(baggage: Baggage, entries: Mapping[str, str]) -> Baggage:
+    """Return *baggage* with *entries*, of which those win."""
+    if baggage:
+        return Baggage({**baggage, **entries})
+    return entries if type(entries) is Baggage else Baggage(entries)
 
 
 def with_tracer(context: Context, identity: Identity) -> Context:
@@ -176,12 +216,21 @@ def with_session(context: Context, identity: Identity, session_id: str) -> Conte
     return with_baggage(with_value(context, SESSIONS_KEY, sessions), session_entries(identity, session_id))
 
 
-def session_entries(identity: Identity, session_id: str) -> dict[str, str]:
+def with_own_session(baggage: Baggage, identity: Identity) -> Baggage:
+    """Return *baggage* with the own session of the tracer, where it names none: the next process is to join it."""
+    if identity.session_id is None or "session_id" in baggage:
+        return baggage
+    return joined(baggage, session_entries(identity, identity.session_id))
+
+
+def session_entries(identity: Identity, session_id: str) -> Baggage:
     """Return what the baggage says of a session of *identity*."""
-    entries = {"session_id": session_id}
-    if identity.project:
-        entries["project"] = identity.project
-    return entries
+    return _session_entries(session_id, identity.project)
+
+
+@functools.lru_cache(maxsize=256)
+def _session_entries(session_id: str, project: str | None) -> Baggage:
+    return Baggage({"session_id": session_id, "project": project} if project else {"session_id": session_id})
 
 
 def sessions_in(context: Mapping[str, object]) -> Mapping[str, str]:
@@ -205,12 +254,6 @@ def session_of(
     if not isinstance(carried, str) or (sessions and carried in sessions.values()):
         return None
     return carried
-
-
-def carries_session(context: Mapping[str, object]) -> bool:
-    """Whether *context* names a session in its baggage."""
-    baggage = context.get(BAGGAGE_KEY)
-    return isinstance(baggage, Mapping) and "session_id" in baggage
 
 
 def current_session_of(identity: Identity) -> str | None:

@@ -32,9 +32,10 @@ from opentelemetry.trace import Span as ApiSpan
 
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.current_span import CurrentSpan
-from honeyhive.tracer.details import NO_STATE, Details, usual_details
+from honeyhive.tracer.details import NO_STATE, Details, below_remote, usual_details
 from honeyhive.tracer.identity import CallSite, Identity
 from honeyhive.tracer.processors import Processors
+from honeyhive.tracer.remote import RemoteSpan
 from honeyhive.tracer.span import BARE_WEIGHT, Span
 from honeyhive.tracer.state import ALL_TRACES, ASK_SAMPLER, SAMPLED, SpanState
 from honeyhive.tracer.unrecorded import GIVEN_CONTEXT, UnrecordedSpan, make_unrecorded
@@ -47,6 +48,7 @@ __all__ = ["Tracer"]
 
 _RANDOM_FLAG: Final = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
 _KEPT_FLAGS: Final = SAMPLED | _RANDOM_FLAG
+_FOLLOWED_FLAGS: Final = frozenset({SAMPLED, SAMPLED | _RANDOM_FLAG})
 _TEXTS: Final = frozenset({str})
 _SCALARS: Final = frozenset({str, int, float, bool})
 _LOWEST_64_BITS: Final = (1 << 64) - 1
@@ -175,14 +177,30 @@ class Tracer(sdk.Tracer):
         span.begin(context, start_time)
         return span
 
-    def start_at(self, site: CallSite, kind: SpanKind = SpanKind.INTERNAL) -> Span | UnrecordedSpan:
-        """Start a span of *site* in the current context."""
-        context, details = _current(), usual_details(kind)
-        span = self.prepare(site.name, context, details, site)
+    def start_at(
+        self,
+        site: CallSite,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: dict[str, Any] | None = None,
+        context: Context | None = None,
+    ) -> Span | UnrecordedSpan:
+        """Start a span of *site*.
+
+        Args:
+            site: What it shares with others.
+            kind: OpenTelemetry's kind.
+            attributes: What is its own, under other keys than those of *site*.
+            context: Where it starts; the current context by default.
+        """
+        where, details = _current() if context is None else context, usual_details(kind)
+        span = self.prepare(site.name, where, details, site)
         if span is None:
-            span = self.prepare_by_sampler(site.name, context, details, site, site.statics)
+            known = {**site.statics, **attributes} if attributes else site.statics
+            span = self.prepare_by_sampler(site.name, where, details, site, known)
+        elif attributes and type(span) is Span:
+            _give_attributes(span, attributes)
         if type(span) is Span:
-            span.begin(context)
+            span.begin(where)
         return span
 
     def prepare(
@@ -211,10 +229,8 @@ class Tracer(sdk.Tracer):
                 trace_id, parent_id = parent._tid, parent._sid
                 if parent._details.trace_state is not NO_STATE:
                     details = Details(details.kind, parent._details.trace_state)
-            elif (remote := _followed(state, parent)) is not None:
-                trace_id, parent_id, flags = remote.trace_id, remote.span_id, remote.trace_flags & _KEPT_FLAGS
-                details = Details(details.kind, remote.trace_state)
-                details.parent = remote
+            elif (followed := _followed(state, parent, details)) is not None:
+                trace_id, parent_id, flags, details = followed
             else:
                 return _left_out_below(state, parent)
             span_id = _bits(64) or 1
@@ -325,12 +341,20 @@ def _left_out(state: SpanState, trace_id: int) -> UnrecordedSpan | None:
     return make_unrecorded(state, trace_id, _bits(64) or 1, state.root_flags & ~SAMPLED)
 
 
-def _followed(state: SpanState, parent: object) -> SpanContext | None:
-    """Return who the span *parent* of another process is, if it is certain that a child of it is recorded."""
-    if type(parent) is not NonRecordingSpan or not state.follows_remote:
+def _followed(state: SpanState, parent: object, details: Details) -> tuple[int, int, int, Details] | None:
+    """Return trace, parent, flags and details below the span *parent* of another process, if a child is surely recorded."""
+    if not state.follows_remote:
+        return None
+    if type(parent) is RemoteSpan:
+        flags = parent._flags
+        return (parent._tid, parent._sid, flags, below_remote(details)) if flags in _FOLLOWED_FLAGS else None
+    if type(parent) is not NonRecordingSpan:
         return None
     found = parent.get_span_context()
-    return found if found.is_remote and found.is_valid and found.trace_flags & SAMPLED else None
+    if not (found.is_remote and found.is_valid and found.trace_flags & SAMPLED):
+        return None
+    flags = found.trace_flags & _KEPT_FLAGS
+    return found.trace_id, found.span_id, flags, Details(details.kind, found.trace_state, found)
 
 
 def _left_out_below(state: SpanState, parent: object) -> UnrecordedSpan | None:

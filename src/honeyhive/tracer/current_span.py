@@ -1,4 +1,4 @@
-"""What ``tracer.start_as_current_span(...)`` returns: a context manager that is a decorator too."""
+"""Spans that are current in a block, and what ``tracer.start_as_current_span(...)`` returns: a decorator too."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
+from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace import set_span_in_context
 
 from honeyhive.tracer import context as hh_context
@@ -15,41 +16,38 @@ from honeyhive.tracer.entering import Enterable, entered
 from honeyhive.tracer.span import Span
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span as ApiSpan
+    from opentelemetry.context import Context
 
-__all__ = ["CurrentSpan"]
+__all__ = ["CurrentSpan", "EnteredSpan"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _current: Final = hh_context.current
 _attach: Final = hh_context.attach
 
 
-class CurrentSpan:
-    """Starts a span, makes it current, and ends it: as a context manager or as a decorator.
+class EnteredSpan(Generic[T]):
+    """Makes a span that has begun the current one in a block, and ends it, as OpenTelemetry's own does.
 
-    Used as a decorator it starts a span for each call, of a coroutine function for each
-    await.
+    Args:
+        span: The span.
+        context: A context in which it is current.
+        given: What the block is given.
     """
 
-    __slots__ = ("_arguments", "_end", "_span", "_start", "_token")
+    __slots__ = ("_context", "_end", "_given", "_span", "_token")
 
-    def __init__(self, start: Callable[..., ApiSpan], arguments: tuple[Any, ...], end_on_exit: bool) -> None:
-        self._start = start
-        self._arguments = arguments
-        self._end = end_on_exit
-        self._span: Any = None
-        self._token: Any = None
+    def __init__(self, span: Enterable, context: Context, given: T) -> None:
+        self._span: Any = span
+        self._context = context
+        self._given = given
+        self._end = True
 
-    def __enter__(self) -> ApiSpan:
-        span = self._span = self._start(*self._arguments)
-        context = _current()
-        if isinstance(span, Enterable):
-            self._token = _attach(entered(context, span))
-        else:
-            self._token = _attach(set_span_in_context(span, context))
-        return span
+    def __enter__(self) -> T:
+        self._token = _attach(self._context)
+        return self._given
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -60,6 +58,30 @@ class CurrentSpan:
             span.note_error(exc_val, escaped=False)
         if self._end:
             span.end()
+
+
+class CurrentSpan(EnteredSpan[ApiSpan]):
+    """Starts a span, makes it current, and ends it: as a context manager or as a decorator.
+
+    Used as a decorator it starts a span for each call, of a coroutine function for each
+    await.
+    """
+
+    __slots__ = ("_arguments", "_start")
+
+    def __init__(self, start: Callable[..., ApiSpan], arguments: tuple[Any, ...], end_on_exit: bool) -> None:
+        self._start = start
+        self._arguments = arguments
+        self._end = end_on_exit
+
+    def __enter__(self) -> ApiSpan:
+        span = self._span = self._start(*self._arguments)
+        context = _current()
+        if isinstance(span, Enterable):
+            self._token = _attach(entered(context, span))
+        else:
+            self._token = _attach(set_span_in_context(span, context))
+        return span
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         start, arguments, end = self._start, self._arguments, self._end

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
     from opentelemetry.attributes import BoundedAttributes
     from opentelemetry.sdk.util import BoundedList
 
-__all__ = ["NO_STATE", "RECORD_ALL", "RECORD_EXCEPTION", "SET_STATUS", "Details", "usual_details"]
+__all__ = ["NO_STATE", "RECORD_ALL", "RECORD_EXCEPTION", "REMOTE", "SET_STATUS", "Details", "below_remote",
+           "usual_details"]  # fmt: skip
 
 NO_STATE: Final = TraceState()
+
+REMOTE: Final = SpanContext(0, 0, is_remote=True)
+"""Stands for the span context of a remote parent until somebody asks for it."""
+
 _UNSET: Final = Status(StatusCode.UNSET)
 
 RECORD_EXCEPTION: Final = 1
@@ -36,7 +41,7 @@ class Details:
         status: How it went.
         options: What it does with an exception: ``RECORD_ALL`` or less.
         trace_state: What vendors let the trace carry.
-        parent: The parent's span context, if it was remote or somebody asked for it.
+        parent: The parent's span context, or ``REMOTE``, if it was remote or somebody asked for it.
         attributes: All attributes in one mapping, once somebody needed it.
         events: What happened meanwhile, if anything did.
         links: What it is linked to, if anything.
@@ -48,14 +53,19 @@ class Details:
                  "status", "trace_state")  # fmt: skip
 
     def __init__(
-        self, kind: SpanKind = SpanKind.INTERNAL, trace_state: TraceState = NO_STATE, *, is_shared: bool = False
+        self,
+        kind: SpanKind = SpanKind.INTERNAL,
+        trace_state: TraceState = NO_STATE,
+        parent: SpanContext | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self.is_shared = is_shared
         self.kind = kind
         self.status = _UNSET
         self.options = RECORD_ALL
         self.trace_state = trace_state
-        self.parent: SpanContext | None = None
+        self.parent = parent
         self.attributes: BoundedAttributes | None = None
         self.events: BoundedList[Any] | None = None
         self.links: BoundedList[Any] | None = None
@@ -65,8 +75,14 @@ class Details:
 
 # By the value: the hash of a member of an enumeration is computed in Python.
 _usual: Final = {kind.value: Details(kind, is_shared=True) for kind in SpanKind}
+_below_remote: Final = {kind.value: Details(kind, parent=REMOTE, is_shared=True) for kind in SpanKind}
 
 
 def usual_details(kind: SpanKind) -> Details:
     """Return what all spans of *kind* share that have nothing else that is unusual."""
     return _usual[kind._value_] if type(kind) is SpanKind else Details(kind)
+
+
+def below_remote(details: Details) -> Details:
+    """Return what *details*, as `usual_details` returns them, become where the parent is in another process."""
+    return _below_remote[details.kind._value_] if details.is_shared else Details(details.kind, parent=REMOTE)

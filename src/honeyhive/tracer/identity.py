@@ -19,11 +19,14 @@ class Identity:
     compared by identity; ``key`` names it inside a context.
     """
 
-    __slots__ = ("__weakref__", "_tracer", "capture_inputs", "capture_outputs", "core", "enabled", "key", "prepare",
-                 "project", "session_id", "source", "statics")  # fmt: skip
+    __slots__ = ("__weakref__", "_tracer", "capture_inputs", "capture_outputs", "core", "core_of", "enabled", "key",
+                 "prepare", "project", "session_id", "source", "statics")  # fmt: skip
 
     core: Any
     """The OpenTelemetry tracer that starts the spans."""
+
+    core_of: Callable[[str], Any]
+    """Returns the OpenTelemetry tracer that starts the spans of the instrumentation scope of that name."""
 
     prepare: Callable[..., Any]
     """The method of that name of ``core``."""
@@ -50,9 +53,10 @@ class Identity:
         self.enabled = True
         self._tracer: weakref.ref[Any] | None = None
 
-    def start_through(self, core: Any) -> None:
-        """Have *core* start the spans; said once, by whoever builds the tracer."""
+    def start_through(self, core: Any, core_of: Callable[[str], Any]) -> None:
+        """Have *core* start the spans, and *core_of* say who does for others; said once, by whoever builds the tracer."""
         self.core = core
+        self.core_of = core_of
         self.prepare = core.prepare
 
     def bind(self, tracer: object) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from opentelemetry import baggage as otel_baggage
 from opentelemetry.context import get_current
 
 from honeyhive.tracer import context as hh_context
+from honeyhive.tracer.baggage import SAFE_PROPAGATION_KEYS
 from honeyhive.tracer.registry import discover_tracer
 
 __all__ = [
@@ -21,11 +22,6 @@ __all__ = [
     "setup_baggage_context",
     "with_distributed_trace_context",
 ]
-
-SAFE_PROPAGATION_KEYS: Final = frozenset(
-    {"session_id", "project", "source", "parent_id", "run_id", "dataset_id", "datapoint_id"}
-)
-"""Baggage entries that mean the same in every process, and so may travel."""
 
 
 def inject_context_into_carrier(carrier: dict[str, str], tracer_instance: Any = None) -> None:

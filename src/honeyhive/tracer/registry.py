@@ -31,6 +31,7 @@ __all__ = [
     "get_registry_stats",
     "get_tracer_from_baggage",
     "identity_for",
+    "identity_in",
     "register_tracer",
     "set_default_tracer",
     "unregister_tracer",
@@ -132,8 +133,8 @@ def discover_tracer(explicit_tracer: Any = None, ctx: Context | None = None) -> 
     """Return *explicit_tracer*, else the tracer of the context, else the default, else ``None``."""
     if explicit_tracer is not None:
         return explicit_tracer
-    identity = identity_for(current() if ctx is None else ctx)
-    return get_tracer_from_baggage(ctx) if identity is None else identity.tracer
+    identity = identity_in(current() if ctx is None else ctx)
+    return None if identity is None else identity.tracer
 
 
 def identity_for(context: Mapping[str, Any]) -> Identity | None:
@@ -148,6 +149,15 @@ def identity_for(context: Mapping[str, Any]) -> Identity | None:
         if owner is not None and owner.enabled:
             return owner
     return _registry.default_identity
+
+
+def identity_in(context: Context) -> Identity | None:
+    """Return whose tracer is meant in *context*: as `identity_for`, or as its baggage says."""
+    identity = identity_for(context)
+    if identity is None and context and (named := get_tracer_from_baggage(context)) is not None:
+        found: Identity = named.identity
+        return found
+    return identity
 
 
 def clear_registry() -> None:

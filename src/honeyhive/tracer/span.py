@@ -33,7 +33,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
 
 from honeyhive.tracer import context as hh_context
-from honeyhive.tracer.details import RECORD_ALL, RECORD_EXCEPTION, SET_STATUS, Details
+from honeyhive.tracer.details import RECORD_ALL, RECORD_EXCEPTION, REMOTE, SET_STATUS, Details
 from honeyhive.tracer.entering import Enterable
 from honeyhive.tracer.errors import error_message, error_name, stack_text
 from honeyhive.tracer.identity import CallSite, identity_attributes
@@ -151,7 +151,7 @@ class Span(Enterable, SdkSpan):
             with _build_lock:
                 shared = self._details
                 if shared.is_shared:
-                    self._details = Details(shared.kind, shared.trace_state)
+                    self._details = Details(shared.kind, shared.trace_state, shared.parent)
         return self._details
 
     # -- who it is ------------------------------------------------------------------------
@@ -173,8 +173,8 @@ class Span(Enterable, SdkSpan):
     @property
     def _parent(self) -> SpanContext | None:
         found = self._details.parent
-        if found is None and self._psid:
-            found = self.own_details().parent = self._span_context(self._psid)
+        if self._psid and (found is None or found is REMOTE):
+            found = self.own_details().parent = self._span_context(self._psid, is_remote=found is REMOTE)
         return found
 
     @_parent.setter
@@ -182,8 +182,8 @@ class Span(Enterable, SdkSpan):
         self.own_details().parent = value
         self._psid = 0 if value is None else value.span_id
 
-    def _span_context(self, span_id: int) -> SpanContext:
-        return SpanContext(self._tid, span_id, False, TraceFlags(self._flags), self._details.trace_state)
+    def _span_context(self, span_id: int, *, is_remote: bool = False) -> SpanContext:
+        return SpanContext(self._tid, span_id, is_remote, TraceFlags(self._flags), self._details.trace_state)
 
     def get_span_context(self) -> SpanContext:
         return self._context

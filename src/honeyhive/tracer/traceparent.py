@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import default_getter, default_setter
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from honeyhive.tracer.context import SPAN_KEY, with_value
-from honeyhive.tracer.details import NO_STATE
+from honeyhive.tracer.context import SPAN_KEY, current, with_value
+from honeyhive.tracer.remote import RemoteSpan, remote_span
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.propagators.textmap import CarrierT, Getter, Setter
 
-__all__ = ["TraceParentPropagator"]
+__all__ = ["TraceParentPropagator", "parent_in", "trace_headers"]
 
 _HEADER: Final = "traceparent"
 _usual: Final = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
-_flags: Final = tuple(map(TraceFlags, range(256)))
+_standard: Final = TraceContextTextMapPropagator()
 
 
 class TraceParentPropagator(TraceContextTextMapPropagator):
@@ -29,25 +30,33 @@ class TraceParentPropagator(TraceContextTextMapPropagator):
     def inject(
         self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
     ) -> None:
-        header = getattr(get_current_span(context), "traceparent", None)  # our spans know it
-        if header is None:
-            super().inject(carrier, context, setter)
-        else:
-            setter.set(carrier, _HEADER, header)
+        for name, header in trace_headers(current() if context is None else context).items():
+            setter.set(carrier, name, header)
 
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
     ) -> Context:
-        if getter is default_getter and (parent := _parent_in(carrier)) is not None:
-            return with_value(Context() if context is None else context, SPAN_KEY, NonRecordingSpan(parent))
+        if getter is default_getter and (parent := parent_in(carrier)) is not None:  # type: ignore[arg-type]
+            return with_value(Context() if context is None else context, SPAN_KEY, parent)
         return super().extract(carrier, context, getter)
 
 
-def _parent_in(carrier: object) -> SpanContext | None:
-    """Return what the usual header in *carrier* names, if that is all there is."""
-    header = carrier.get(_HEADER)  # type: ignore[attr-defined]  # the default getter takes mappings only
+def trace_headers(context: Mapping[str, object]) -> dict[str, str]:
+    """Return the W3C headers that name the current span of *context*; none where there is no valid one."""
+    usual = getattr(context.get(SPAN_KEY), "traceparent", None)  # our spans know it
+    if usual is not None:
+        return {_HEADER: usual}
+    headers: dict[str, str] = {}
+    _standard.inject(headers, Context(context))
+    return headers
+
+
+def parent_in(headers: Mapping[str, object]) -> RemoteSpan | None:
+    """Return the span that the usual header in *headers* names, if that is all they say of a trace."""
+    header = headers.get(_HEADER)
     found = _usual(header) if type(header) is str else None
-    if found is None or carrier.get("tracestate"):  # type: ignore[attr-defined]  # as above
+    if found is None or headers.get("tracestate"):
         return None
-    trace_id, span_id = int(found[1], 16), int(found[2], 16)
-    return SpanContext(trace_id, span_id, True, _flags[int(found[3], 16)], NO_STATE) if trace_id and span_id else None
+    trace_id, span_id, flags = found.groups()
+    span = remote_span(found[0], int(trace_id, 16), int(span_id, 16), int(flags, 16))
+    return span if span._tid and span._sid else None

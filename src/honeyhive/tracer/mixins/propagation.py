@@ -32,10 +32,8 @@ class TracerPropagationMixin(TracerPropagationInterface, NeedsIdentity, NeedsPro
 
     def _with_own_session(self, context: Context) -> Context:
         """Add the tracer's own session where the context has none, so the next process joins it."""
-        identity = self.identity
-        if identity.session_id is None or hh_context.carries_session(context):
-            return context
-        return hh_context.with_baggage(context, hh_context.session_entries(identity, identity.session_id))
+        found = hh_context.baggage_in(context)
+        return hh_context.with_value(context, hh_context.BAGGAGE_KEY, hh_context.with_own_session(found, self.identity))
 
     def extract_context(self, carrier: Mapping[str, str]) -> Context:
         with guard("extract_context"):
