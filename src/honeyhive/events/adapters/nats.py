@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
-from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Delivery, Hear, Parcel, Topology
+from honeyhive.events.buses.broker import Broker, BuriedLetter, Deliver, Hear, Parcel, Topology
 from honeyhive.events.buses.engine import EngineMessageBus
 from honeyhive.events.buses.partitions import Leases, Outstanding, PartitionShare, first_of
 from honeyhive.exceptions import ConfigurationError
@@ -88,9 +88,9 @@ class NATSBroker(Broker):
         if consuming:
             await self._make_consumers()
 
-    async def send(self, parcel: Parcel) -> None:
+    def send(self, parcel: Parcel) -> Awaitable[None]:
         headers = {"Nats-Msg-Id": parcel.id, "Content-Type": "application/cloudevents+json"}
-        await self._sending.publish(self._subject(parcel.partition), parcel.body, headers)
+        return self._sending.publish(self._subject(parcel.partition), parcel.body, headers)
 
     async def consume(self, deliver: Deliver, stopping: asyncio.Event) -> None:
         leases = await NATSLeases.on(self._stream, self.topology)
@@ -229,9 +229,9 @@ class NATSBroker(Broker):
         patience_s = min(1.0, self.topology.lease_s / 8)
         pull = _Pull(self._connected, self.topology.name, self._consumer(partition), patience_s)
 
-        async def hand_out(message: Msg) -> None:
+        def hand_out(message: Msg) -> Awaitable[None]:
             outstanding.add()
-            await deliver(_NATSDelivery(message, outstanding, self._in_hand))
+            return deliver(_NATSDelivery(message, outstanding, self._in_hand))
 
         await pull.start()
         try:
@@ -254,7 +254,7 @@ class NATSBroker(Broker):
         collected: list[Msg] = []
         while not revoked.is_set() and clock.time() - began < until_s:
             consumer = await self._stream.consumer_info(self.topology.name, self._consumer(partition))
-            ours = len(collected) + sum(each.subject == self._subject(partition) for each in self._in_hand)
+            ours = len(collected) + sum(each.message.subject == self._subject(partition) for each in self._in_hand)
             missing = (consumer.num_ack_pending or 0) - ours
             if missing <= 0:
                 break
@@ -458,21 +458,18 @@ class _Pull:
             if self._take is None:
                 self._collected.append(message)
             else:
-                await self._pass(message, self._take)
+                self._is_passing = True
+                try:
+                    await self._take(message)
+                except Exception as error:
+                    self._failure = error
+                    self._failed.set()
+                    raise
+                finally:
+                    self._is_passing = False
         self._news.set()
-        if self._take is not None and self._expected <= 0:
+        if self._expected <= 0 and self._take is not None:
             await self._ask()
-
-    async def _pass(self, message: Msg, take: Take) -> None:
-        self._is_passing = True
-        try:
-            await take(message)
-        except Exception as error:
-            self._failure = error
-            self._failed.set()
-            raise
-        finally:
-            self._is_passing = False
 
     async def _ask(self) -> None:
         await self._client.publish(self._requests, self._request, reply=self._inbox)
@@ -553,22 +550,23 @@ class NATSLeases(Leases):
         return f"{self._topology.group}.lease.{partition}"
 
 
-class _NATSDelivery(Delivery):
-    """A message that was pulled for this group."""
+class _NATSDelivery:
+    """A message that was pulled for this group: a `Delivery`."""
+
+    __slots__ = ("_in_hand", "_outstanding", "body", "count", "message")
 
     def __init__(self, message: Msg, outstanding: Outstanding, in_hand: set[_NATSDelivery]) -> None:
         self.body = message.data
         self.count = _deliveries_of(message.reply)
-        self.subject = message.subject
         self.message = message
         self._outstanding = outstanding
         self._in_hand = in_hand
         in_hand.add(self)
 
-    async def ack(self) -> None:
+    def ack(self) -> Awaitable[None]:
         self._in_hand.discard(self)
         self._outstanding.remove()
-        await self.message.ack()
+        return self.message.ack()
 
     async def keep(self) -> None:
         """Ask for more time."""

@@ -14,7 +14,7 @@ import socket
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from honeyhive.exceptions import ConfigurationError
 
@@ -62,8 +62,7 @@ class Topology:
         return zlib.crc32(key.encode()) % self.partitions
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """A message on its way to an engine.
 
     Attributes:
@@ -90,7 +89,7 @@ class Delivery(Protocol):
     body: bytes
     count: int
 
-    async def ack(self) -> None:
+    def ack(self) -> Awaitable[None]:
         """Say that it need not be handed out again."""
         ...
 
@@ -135,7 +134,7 @@ class Broker(Protocol):
         """Connect and make what must exist; with *consuming*, what is sent from here on reaches this group."""
         ...
 
-    async def send(self, parcel: Parcel) -> None:
+    def send(self, parcel: Parcel) -> Awaitable[None]:
         """Return when the engine has *parcel* safe."""
         ...
 

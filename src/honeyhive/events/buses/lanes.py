@@ -22,6 +22,7 @@ class Lanes:
     """
 
     def __init__(self, capacity: int) -> None:
+        self._loop = asyncio.get_running_loop()
         self._room = capacity
         self._has_room = asyncio.Event()
         self._waiting: dict[str, deque[Job]] = {}
@@ -39,7 +40,7 @@ class Lanes:
         if lane in self._tasks:
             self._waiting.setdefault(lane, deque()).append(job)
         else:
-            self._tasks[lane] = asyncio.create_task(self._run(lane, job))
+            self._tasks[lane] = self._loop.create_task(self._run(lane, job))
 
     async def cancel(self) -> None:
         """Cancel what runs, forget what waits and what still comes, and return when all has ended."""
