@@ -14,16 +14,21 @@ Interceptors are given it, handlers find it with `honeyhive.runtime.use_executio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
+
+from honeyhive.utils.frozen import FrozenDict
+from honeyhive.utils.values import value
 
 __all__ = ["Execution", "ExecutionKind", "HttpExecution", "MessageExecution", "ScheduleExecution", "WebsocketExecution"]
 
 ExecutionKind: TypeAlias = Literal["http", "websocket", "message", "schedule"]
 
+_NO_HEADERS: Final[Mapping[str, str]] = FrozenDict()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@value
 class Execution:
     """What is known of one piece of work before it is done.
 
@@ -39,7 +44,7 @@ class Execution:
 
     name: str
     id: str = ""
-    carrier: Mapping[str, str] = field(default_factory=dict, repr=False)
+    carrier: Mapping[str, str] = field(default=_NO_HEADERS, repr=False)
     handler: str = ""
 
     def attributes(self) -> dict[str, str | int | float]:
@@ -50,7 +55,7 @@ class Execution:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class HttpExecution(Execution):
     """A request.
 
@@ -70,7 +75,7 @@ class HttpExecution(Execution):
 
     def attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes."""
-        found = super(HttpExecution, self).attributes()
+        found = Execution.attributes(self)
         found["http.request.method"] = self.method
         found["url.path"] = self.path
         if self.route is not None:
@@ -80,7 +85,7 @@ class HttpExecution(Execution):
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class WebsocketExecution(Execution):
     """A WebSocket connection, from its handshake to its end.
 
@@ -98,7 +103,7 @@ class WebsocketExecution(Execution):
 
     def attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes."""
-        found = super(WebsocketExecution, self).attributes()
+        found = Execution.attributes(self)
         found["url.path"] = self.path
         found["network.protocol.name"] = "websocket"
         if self.route is not None:
@@ -108,7 +113,7 @@ class WebsocketExecution(Execution):
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class MessageExecution(Execution):
     """One delivery of a message to one handler.
 
@@ -137,13 +142,13 @@ class MessageExecution(Execution):
 
     def delivery_attributes(self) -> dict[str, str | int | float]:
         """Return what a bus does not know that has put a span around the handler."""
-        found = super(MessageExecution, self).attributes()
+        found = Execution.attributes(self)
         found["honeyhive.execution.attempt"] = self.attempt
         found["honeyhive.execution.queue_delay_s"] = self.queued_s
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ScheduleExecution(Execution):
     """One tick of one schedule.
 
@@ -166,7 +171,7 @@ class ScheduleExecution(Execution):
     def attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes."""
         return {
-            **super(ScheduleExecution, self).attributes(),
+            **Execution.attributes(self),
             "honeyhive.schedule.name": self.schedule,
             "honeyhive.schedule.cron": self.cron,
             "honeyhive.schedule.tick": self.tick.isoformat(),
