@@ -2,13 +2,14 @@
 
 `assemble` turns declarations into an `Assembly`: configuration read, every constructor's needs matched with providers,
 every handler found. `Assembly.opened` makes a `Process` of it: values made, interceptors entered. Whatever runtime a
-process has, all its executions go through `Process.run` and `Process.handle`.
+process has, all its executions go through `Process.perform`, or where much lies between the two halves of it through `Process.run`
+and `Process.handle`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,15 +39,19 @@ from honeyhive.runtime.interceptors import (
     AnyInterceptor,
     Call,
     EdgeInterceptor,
-    ExecutionScope,
     Interceptor,
+    Own,
+    Way,
+    here,
     in_order,
+    leave,
     openers,
+    scope_of,
     way_through,
 )
 from honeyhive.runtime.providers import Key, as_provider
 from honeyhive.runtime.service import Service
-from honeyhive.scope.current import require_scope
+from honeyhive.scope.current import current_scope
 
 __all__ = ["AnyHandler", "Assembly", "Handler", "Process", "assemble"]
 
@@ -174,9 +179,10 @@ class Process:
         self.has_edge = bool(edge)
         self._edge = way_through(openers(edge), _call)
         self._inner = {
-            controller: way_through(openers((*inner, *controller_facts(controller).interceptors)), _call)
+            controller: _until_done(way_through(openers((*inner, *controller_facts(controller).interceptors)), _call))
             for controller in assembly.controllers
         }
+        self._whole = {controller: way_through(openers(edge), way) for controller, way in self._inner.items()}
         self._calls = {handler: self._call_of(handler) for handler in assembly.handlers}
 
     async def find(self, kind: Any) -> Any:
@@ -189,24 +195,34 @@ class Process:
 
     def arrive(self, execution: Execution) -> None:
         """Let *execution*, which knows more, take the place of the one that is running here."""
-        require_scope("an execution").states.own[Execution] = execution
+        here()[Execution] = execution
 
-    async def run(self, execution: Execution, call: Call) -> Any:
+    def perform(
+        self, execution: Execution, handler: AnyHandler, /, *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, Any]:
+        """Call *handler* inside all interceptors, as `run` and `handle` do together."""
+        return self._in_scope(
+            execution, self._whole[handler.controller], partial(self._calls[handler], *args, **kwargs)
+        )
+
+    def run(self, execution: Execution, call: Call) -> Coroutine[Any, Any, Any]:
         """Return what *call* returns inside the edge interceptors, in a scope that is the execution's own."""
-        with ExecutionScope(execution, self._states):
-            return await self._edge(execution, call)
+        return self._in_scope(execution, self._edge, call)
 
-    async def handle(self, execution: Execution, handler: AnyHandler, /, *args: Any, **kwargs: Any) -> Any:
+    def handle(self, execution: Execution, handler: AnyHandler, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Call *handler* inside the other interceptors; its result and its exceptions are passed on.
 
         Only within `run`.
         """
-        call = partial(self._calls[handler], *args, **kwargs)
+        return self._inner[handler.controller](execution, here(), partial(self._calls[handler], *args, **kwargs))
+
+    async def _in_scope(self, execution: Execution, way: Way, call: Call) -> Any:
+        scope = scope_of(execution, self._states)
+        token = current_scope.set(scope)
         try:
-            return await self._inner[handler.controller](execution, call)
-        except DoneBeforeError:
-            get_current_span().add_event("done before")
-            return None
+            return await way(execution, scope.states.own, call)
+        finally:
+            leave(scope, token)
 
     def _call_of(self, handler: AnyHandler) -> Callable[..., Awaitable[Any]]:
         """Return what is called for *handler*."""
@@ -291,6 +307,19 @@ async def _in_thread(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -
     return await anyio.to_thread.run_sync(partial(method, *args, **kwargs))
 
 
-def _call(_: Execution, call: Call) -> Awaitable[Any]:
+def _call(_: Execution, __: Own, call: Call) -> Awaitable[Any]:
     """Where all interceptors have been entered."""
     return call()
+
+
+def _until_done(way: Way) -> Way:
+    """Return what takes *way* and counts an execution that was done before as a success."""
+
+    async def run(execution: Execution, own: Own, call: Call) -> Any:
+        try:
+            return await way(execution, own, call)
+        except DoneBeforeError:
+            get_current_span().add_event("done before")
+            return None
+
+    return run

@@ -108,7 +108,7 @@ class _Running:
             process = self.process
             execution = _execution(honeyhive_connection.scope, route, label)
             if not process.has_edge:
-                return await process.run(execution, partial(process.handle, execution, handler, **arguments))
+                return await process.perform(execution, handler, **arguments)
             process.arrive(execution)
             return await process.handle(execution, handler, **arguments)
 

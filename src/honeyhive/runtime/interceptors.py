@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
+from contextvars import Token
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from honeyhive.exceptions import DeclarationError
 from honeyhive.models.state import State
@@ -31,13 +32,16 @@ __all__ = [
     "AnyInterceptor",
     "Call",
     "EdgeInterceptor",
-    "ExecutionScope",
     "Given",
     "Interceptor",
+    "Own",
+    "Way",
+    "here",
     "in_order",
     "intercepted",
+    "leave",
     "openers",
-    "provide",
+    "scope_of",
     "way_through",
 ]
 
@@ -76,24 +80,36 @@ AnyInterceptor: TypeAlias = Interceptor | EdgeInterceptor
 Opener: TypeAlias = Callable[[Execution], AbstractAsyncContextManager[object]]
 """The method of an interceptor."""
 
+Own: TypeAlias = dict[type, Any]
+"""What a scope provides, by class."""
+
 Call: TypeAlias = Callable[[], Awaitable[Any]]
-Way: TypeAlias = Callable[[Execution, Call], Awaitable[Any]]
-"""Returns what a call returns inside some interceptors."""
+Way: TypeAlias = Callable[[Execution, Own, Call], Awaitable[Any]]
+"""Returns what a call returns inside some interceptors, which provide to the scope whose states it is given."""
 
 
-class Given(AbstractAsyncContextManager[State | None]):
-    """Provides *state*, or nothing, and does nothing else: there is no need to enter or to leave it."""
+class Given(Generic[T]):
+    """What an interceptor returns that only provides something: a way through need not enter and leave it.
 
-    __slots__ = ("state",)
+    Args:
+        value: A state, or what else there is one of in an execution; it is found under its class.
+        settle: Called with it, and awaited, when all that is inside has succeeded.
+    """
 
-    def __init__(self, state: State | None) -> None:
-        self.state = state
+    __slots__ = ("kind", "settle", "value")
 
-    async def __aenter__(self) -> State | None:
-        return self.state
+    def __init__(self, value: T, settle: Callable[[T], Awaitable[object]] | None = None) -> None:
+        self.kind = type(value)
+        self.value = value
+        self.settle = settle
 
-    async def __aexit__(self, *_: object) -> None:
-        """There is nothing to leave."""
+    async def __aenter__(self) -> None:
+        if self.value is not None:
+            here()[self.kind] = self.value
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self.settle is not None:
+            await self.settle(self.value)
 
 
 NOTHING: Final = Given(None)
@@ -111,19 +127,23 @@ async def intercepted(execution: Execution, interceptors: Sequence[AnyIntercepto
         DeclarationError: An edge interceptor comes after another one.
     """
     edge, inner = in_order(interceptors)
-    with ExecutionScope(execution, NO_STATES, parent=innermost()):
+    scope = scope_of(execution, NO_STATES, parent=innermost())
+    token = current_scope.set(scope)
+    try:
         async with AsyncExitStack() as stack:
             for opener in openers((*edge, *inner)):
                 provided = await stack.enter_async_context(opener(execution))
                 if provided is not None:
                     _provide(provided, opener)
             yield
+    finally:
+        leave(scope, token)
 
 
 def way_through(around: Sequence[Opener], call: Way) -> Way:
     """Return what opens *around* in order, makes *call* inside, and leaves in reverse; worked out once for many calls.
 
-    It returns ``None`` where an interceptor has swallowed an error. What is provided goes to the current scope.
+    It returns ``None`` where an interceptor has swallowed an error.
     """
     for opener in reversed(around):
         call = _inside(opener, call)
@@ -131,19 +151,33 @@ def way_through(around: Sequence[Opener], call: Way) -> Way:
 
 
 def _inside(opener: Opener, inner: Way) -> Way:
-    async def run(execution: Execution, call: Call) -> Any:
+    # Neither this nor what it returns is a coroutine function: one more for each interceptor is what every request pays.
+    def run(execution: Execution, own: Own, call: Call) -> Awaitable[Any]:
         block = opener(execution)
-        if type(block) is Given:
-            if block.state is not None:
-                provide(type(block.state), block.state)
-            return await inner(execution, call)
-        async with block as provided:
-            if provided is not None:
-                _provide(provided, opener)
-            return await inner(execution, call)
-        return None
+        if type(block) is not Given:
+            return _entered(block, opener, inner, execution, call)
+        if block.value is not None:
+            own[block.kind] = block.value
+        result = inner(execution, own, call)
+        return result if block.settle is None else _settled(result, block.settle, block.value)
 
     return run
+
+
+async def _settled(result: Awaitable[Any], settle: Callable[[T], Awaitable[object]], value: T) -> Any:
+    done = await result
+    await settle(value)
+    return done
+
+
+async def _entered(
+    block: AbstractAsyncContextManager[object], opener: Opener, inner: Way, execution: Execution, call: Call
+) -> Any:
+    async with block as provided:
+        if provided is not None:
+            _provide(provided, opener)
+        return await inner(execution, here(), call)
+    return None
 
 
 def openers(interceptors: Iterable[AnyInterceptor]) -> tuple[Opener, ...]:
@@ -151,27 +185,28 @@ def openers(interceptors: Iterable[AnyInterceptor]) -> tuple[Opener, ...]:
     return tuple(each.surround if isinstance(each, EdgeInterceptor) else each.intercept for each in interceptors)
 
 
-class ExecutionScope:
-    """The scope of an execution: state without tasks, which costs a request next to nothing.
+def scope_of(execution: Execution, states: Mapping[type, Any], *, parent: Scope | None = None) -> Scope:
+    """Return the scope of an execution: state without tasks, which costs a request next to nothing.
 
     Args:
         execution: Whose scope; it is found there under `Execution`.
         states: What is provided from the beginning, by class.
         parent: The scope around it; ``None`` for an execution that must not see whose work it came from.
     """
+    return Scope(
+        execution.name, parent, States({Execution: execution, **states}, None if parent is None else parent.states)
+    )
 
-    __slots__ = ("_scope", "_token")
 
-    def __init__(self, execution: Execution, states: Mapping[type, Any], *, parent: Scope | None = None) -> None:
-        provided = States({Execution: execution, **states}, None if parent is None else parent.states)
-        self._scope = Scope(execution.name, parent, provided, traced=None)
+def leave(scope: Scope, token: Token[Scope | None]) -> None:
+    """End *scope*, which was made the current one with *token*."""
+    scope.is_open = False
+    current_scope.reset(token)
 
-    def __enter__(self) -> None:
-        self._token = current_scope.set(self._scope)
 
-    def __exit__(self, *_: object) -> None:
-        self._scope.is_open = False
-        current_scope.reset(self._token)
+def here() -> Own:
+    """Return what the current scope provides itself."""
+    return require_scope("an interceptor").states.own
 
 
 def in_order(interceptors: Sequence[AnyInterceptor]) -> tuple[tuple[EdgeInterceptor, ...], tuple[Interceptor, ...]]:
@@ -190,15 +225,10 @@ def in_order(interceptors: Sequence[AnyInterceptor]) -> tuple[tuple[EdgeIntercep
     return edge, inner
 
 
-def provide(kind: type[T], value: T) -> None:
-    """Let all that is inside find *value* under *kind*."""
-    require_scope("an interceptor").states.own[kind] = value
-
-
 def _provide(provided: object, opener: Opener) -> None:
     """Add what *opener* has yielded to the current scope, where the next ones find it."""
     states = provided if isinstance(provided, (tuple, list)) else (provided,)
-    own = require_scope("an interceptor").states.own
+    own = here()
     for state in states:
         if not isinstance(state, State):
             raise TypeError(

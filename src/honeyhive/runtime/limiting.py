@@ -72,18 +72,28 @@ class RateLimit:
             RefusedError: It is a request or a connection, and too many came before it.
         """
         bucket = self._filled(self._key(execution))
-        wait_s = max(0.0, (1 - bucket.tokens) / self._rate)
-        if wait_s and execution.kind in {"http", "websocket"}:
+        if bucket.tokens >= 1:
+            bucket.tokens -= 1
+            return NOTHING
+        wait_s = (1 - bucket.tokens) / self._rate
+        if execution.kind in {"http", "websocket"}:
             raise RefusedError(f"too many requests; try again in {wait_s:.1f} s", retry_after_s=wait_s)
         bucket.tokens -= 1
-        return _waited(wait_s) if wait_s else NOTHING
+        return _waited(wait_s)
 
     def _filled(self, key: str) -> _Bucket:
         now_s = self._clock.monotonic()
-        bucket = self._buckets.pop(key, None) or _Bucket(self._burst, now_s)
-        bucket.tokens = min(self._burst, bucket.tokens + (now_s - bucket.at_s) * self._rate)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            return self._new(key, now_s)
+        self._buckets.move_to_end(key)
+        tokens = bucket.tokens + (now_s - bucket.at_s) * self._rate
+        bucket.tokens = tokens if tokens < self._burst else self._burst  # noqa: FURB136 -- a call would be dearer
         bucket.at_s = now_s
-        self._buckets[key] = bucket
+        return bucket
+
+    def _new(self, key: str, now_s: float) -> _Bucket:
+        bucket = self._buckets[key] = _Bucket(self._burst, now_s)
         if len(self._buckets) > self._max_keys:
             self._buckets.popitem(last=False)
         return bucket

@@ -10,7 +10,7 @@ that it was done are one transaction: a process may die at any moment, and a mes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Final, Self, TypeVar
@@ -34,7 +34,7 @@ from honeyhive.events.sql.tables import Tables
 from honeyhive.exceptions import DoneBeforeError
 from honeyhive.runtime.execution import Execution
 from honeyhive.runtime.hooks import use_session
-from honeyhive.runtime.interceptors import NOTHING, provide
+from honeyhive.runtime.interceptors import NOTHING, Given
 from honeyhive.runtime.ledgers.interface import Claim, TickLedger
 from honeyhive.runtime.publishing import Publisher, refuse_blocking
 from honeyhive.utils.guard import guard
@@ -101,14 +101,14 @@ class OutboxPublishing:
             tasks.cancel_scope.cancel()
             await tasks.__aexit__(None, None, None)
 
-    def intercept(self, _: Execution) -> AbstractAsyncContextManager[None]:
+    def intercept(self, _: Execution) -> AbstractAsyncContextManager[object]:
         """Collect what is published, and write it into the transaction after the handler."""
-        return _Committing(self)
+        return Given(Publisher(), self._add)
 
-    async def add(self, messages: Sequence[Message]) -> None:
-        """Write *messages* into the transaction of the session here."""
-        if messages:
-            await self._outbox.add(await use_session(self._session).connection(), messages)
+    async def _add(self, publisher: Publisher) -> None:
+        """Write what waits into the transaction of the session here."""
+        if publisher.waiting:
+            await self._outbox.add(await use_session(self._session).connection(), publisher.waiting)
 
     async def _publish_what_was_committed(self) -> None:
         while True:
@@ -162,23 +162,6 @@ async def _whole(step: Awaitable[T]) -> T:
     with anyio.CancelScope(shield=True):
         ends.append(await step)
     return ends[0]
-
-
-class _Committing(AbstractAsyncContextManager[None]):
-    """The publisher of one execution."""
-
-    __slots__ = ("_publisher", "_publishing")
-
-    def __init__(self, publishing: OutboxPublishing) -> None:
-        self._publishing = publishing
-        self._publisher = Publisher()
-
-    async def __aenter__(self) -> None:
-        provide(Publisher, self._publisher)
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            await self._publishing.add(self._publisher.waiting)
 
 
 class Once:

@@ -14,7 +14,7 @@ from honeyhive.events import AsyncMessageBus, InMemoryMessageBus, Message, Messa
 from honeyhive.events.messages import require_message
 from honeyhive.exceptions import DeclarationError
 from honeyhive.runtime.execution import Execution
-from honeyhive.runtime.interceptors import provide
+from honeyhive.runtime.interceptors import Given
 from honeyhive.utils.guard import guard
 
 __all__ = ["Outlet", "Publisher", "Publishing", "refuse_blocking"]
@@ -106,27 +106,13 @@ class Publishing:
     async def __aexit__(self, *error: object) -> None:
         await self._outlet.__aexit__(*error)
 
-    def intercept(self, _: Execution) -> AbstractAsyncContextManager[None]:
+    def intercept(self, _: Execution) -> AbstractAsyncContextManager[object]:
         """Collect what is published, and publish it after the handler."""
-        return _Collecting(self._outlet)
+        return Given(Publisher(), self._publish)
 
-
-class _Collecting(AbstractAsyncContextManager[None]):
-    """The publisher of one execution: a class and no generator, since every request pays for it."""
-
-    __slots__ = ("_outlet", "_publisher")
-
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
-        self._publisher = Publisher()
-
-    async def __aenter__(self) -> None:
-        provide(Publisher, self._publisher)
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            for message in self._publisher.waiting:
-                await self._outlet.publish(message)
+    async def _publish(self, publisher: Publisher) -> None:
+        for message in publisher.waiting:
+            await self._outlet.publish(message)
 
 
 def refuse_blocking(bus: MessageBus) -> None:

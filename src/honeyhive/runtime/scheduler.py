@@ -166,7 +166,7 @@ class Scheduler:
             return
         # A job that fails has had its tick; what cannot be dispatched is tried again when the claim has run out.
         with guard(claim.schedule, report=_say_and_go_on):
-            await self._process.run(execution, partial(self._process.handle, execution, handler))
+            await self._process.perform(execution, handler)
 
     async def _finish(self, claim: Claim) -> None:
         """Mark the tick as done; while the ledger does not answer, try again as long as the claim is ours."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from contextvars import Token
 from types import TracebackType
 from typing import Any, Final, Self
 
-from opentelemetry.trace import SpanKind, get_current_span
+from opentelemetry.trace import SpanKind
 
 from honeyhive.runtime.execution import Execution, ExecutionKind, MessageExecution
 from honeyhive.runtime.headers import Headers
+from honeyhive.runtime.interceptors import NOTHING
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.propagation import joined_context
 from honeyhive.tracer.registry import discover_tracer
@@ -60,9 +61,12 @@ class Tracing:
     async def __aexit__(self, *_: object) -> None:
         """The tracer is not ours to end."""
 
-    def surround(self, execution: Execution) -> AbstractAsyncContextManager[None]:
+    def surround(self, execution: Execution) -> AbstractAsyncContextManager[object]:
         """Record *execution* as a span."""
-        return _Traced(execution, self._tracer)
+        if isinstance(execution, MessageExecution) and _told_span_of(execution):
+            return NOTHING
+        tracer = discover_tracer(self._tracer)
+        return NOTHING if tracer is None else _Traced(execution, tracer)
 
 
 class _Traced(AbstractAsyncContextManager[None]):
@@ -74,31 +78,31 @@ class _Traced(AbstractAsyncContextManager[None]):
         self._execution = execution
         self._tracer = tracer
         self._joined: Token[Any] | None = None
-        self._span: AbstractContextManager[Any] | None = None
 
     async def __aenter__(self) -> None:
-        execution = self._execution
-        if isinstance(execution, MessageExecution) and (span := get_current_span()).is_recording():
-            # The bus's span is told what it does not say already.
-            is_of_bus = getattr(span, "name", "") == execution.name
-            span.set_attributes(_typed(execution.delivery_attributes() if is_of_bus else execution.attributes()))
-            return
-        attributes = _typed(execution.attributes())
-        tracer = discover_tracer(self._tracer)
-        if tracer is None:
-            return
+        execution, tracer = self._execution, self._tracer
         if _travels_with(execution.carrier):
             self._joined = hh_context.attach(joined_context(execution.carrier, tracer))
+        attributes = _typed(execution.attributes())
         self._span = tracer.start_span(execution.name, kind=_KINDS[execution.kind], attributes=attributes)
         self._span.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._span is not None:
-            self._span.__exit__(kind, error, traceback)
+        self._span.__exit__(kind, error, traceback)
         if self._joined is not None:
             hh_context.detach(self._joined)
+
+
+def _told_span_of(execution: MessageExecution) -> bool:
+    """Tell the span that a bus has put around *execution* what it does not say already; false if there is none."""
+    span: Any = hh_context.current().get(hh_context.SPAN_KEY)
+    if span is None or not span.is_recording():
+        return False
+    is_of_bus = getattr(span, "name", "") == execution.name
+    span.set_attributes(_typed(execution.delivery_attributes() if is_of_bus else execution.attributes()))
+    return True
 
 
 def _typed(attributes: dict[str, str | int | float]) -> dict[str, str | int | float]:

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, Protocol, cast
 
 import anyio
@@ -25,8 +24,11 @@ from honeyhive.utils import Clock, SystemClock
 
 __all__ = ["ScheduledRun", "Worker", "bus_of", "dispatching", "worker_of"]
 
-_tries: Final[ContextVar[tuple[str, int]]] = ContextVar("honeyhive_tries", default=("", 0))
-"""The execution that was tried last in this task, and how often: a bus tries again in the task of the first try."""
+_failures: Final[ContextVar[tuple[str, int]]] = ContextVar("honeyhive_failures", default=("", 0))
+"""The execution that failed last in this task, and how often: a bus tries again in the task of the first try."""
+
+_new: Final = object.__new__
+"""Calling a class with keywords puts them into a dictionary, which is dearer than the rest; its constructor does not."""
 
 
 class ScheduledRun(Message, type="honeyhive.scheduled_run", key="schedule"):
@@ -77,22 +79,29 @@ class Worker:
 
         async def handle(message: Message) -> Any:
             execution = self._execution(message, handler)
-            return await self._process.run(execution, partial(self._process.handle, execution, handler, message))
+            try:
+                return await self._process.perform(execution, handler, message)
+            except BaseException:  # whatever it is, the bus may try again
+                _count_failure(execution.id)
+                raise
 
         return _named(handle, handler)
 
     def _execution(self, message: Message, handler: Handler[MessageFacts]) -> MessageExecution:
         identity = f"{message.id}/{handler.label}"
-        return MessageExecution(
+        execution = _new(MessageExecution)
+        MessageExecution.__init__(
+            execution,
             name=f"process {message.type}",
             id=identity,
             carrier=message.trace_context,
             handler=handler.label,
             message_type=message.type,
             message_id=message.id,
-            attempt=_attempt(message, identity),
+            attempt=delivery_count(message) + _failures_of(identity),
             queued_s=self._since(message.time),
         )
+        return execution
 
     def _running(self, schedules: dict[str, Handler[ScheduleFacts]]) -> Callable[[ScheduledRun], Awaitable[Any]]:
         """Return what the bus calls with a tick."""
@@ -106,15 +115,20 @@ class Worker:
                 schedule=message.schedule,
                 cron=message.cron,
                 tick=message.tick,
-                attempt=_attempt(message, message.id),
+                attempt=delivery_count(message) + _failures_of(message.id),
                 late_s=self._since(message.tick),
             )
-            return await self._process.run(execution, partial(self._process.handle, execution, handler))
+            try:
+                return await self._process.perform(execution, handler)
+            except BaseException:  # whatever it is, the bus may try again
+                _count_failure(execution.id)
+                raise
 
         return run_scheduled
 
     def _since(self, moment: datetime) -> float:
-        return max(0.0, self._clock.time_ns() / 1e9 - moment.timestamp())
+        passed_s = self._clock.time_ns() / 1e9 - moment.timestamp()
+        return passed_s if passed_s > 0 else 0.0
 
 
 async def worker_of(process: Process) -> Worker:
@@ -161,12 +175,14 @@ async def dispatching(process: Process) -> AsyncGenerator[Callable[[ScheduleExec
         yield dispatch
 
 
-def _attempt(message: Message, identity: str) -> int:
-    """Return how often *identity* is tried by now: in this process, and each time that *message* was delivered before."""
-    former, tries = _tries.get()
-    number = tries + 1 if former == identity else 1
-    _tries.set((identity, number))
-    return delivery_count(message) - 1 + number
+def _failures_of(identity: str) -> int:
+    """Return how often *identity* has failed in this process, in the tries that belong together."""
+    failed, times = _failures.get()
+    return times if failed == identity else 0
+
+
+def _count_failure(identity: str) -> None:
+    _failures.set((identity, _failures_of(identity) + 1))
 
 
 def _named(function: Callable[..., Any], handler: Handler[MessageFacts]) -> Callable[..., Any]:

@@ -46,7 +46,7 @@ class Scope:
         "unwind",
     )
 
-    def __init__(self, name: str, parent: Scope | None, states: States, *, traced: bool | None) -> None:
+    def __init__(self, name: str, parent: Scope | None, states: States, *, traced: bool | None = None) -> None:
         self.name = name
         self.parent = parent
         self.states = states
