@@ -22,17 +22,18 @@ from honeyhive.events.steps import run
 from honeyhive.journal import Files, Journal, JournalReader, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
-from honeyhive.server.events import Intake
-from honeyhive.server.forgetting import Forgetter, JournalForgetter
+from honeyhive.server.admission.limits import Limits
 from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
-from honeyhive.server.limits import Limits
-from honeyhive.server.log import IngestLog
-from honeyhive.server.postgres_log import PostgresLog
-from honeyhive.server.postgres_storage import PostgresForgetter
-from honeyhive.server.projector import ReadModel
-from honeyhive.server.queries import Queries
-from honeyhive.server.retention import Retention
-from honeyhive.server.storage import FileStorage, Log
+from honeyhive.server.index.projector import ReadModel
+from honeyhive.server.index.queries import Queries
+from honeyhive.server.records.events import Intake
+from honeyhive.server.retention.forgetting import Forgetter, JournalForgetter
+from honeyhive.server.retention.keeping import Retention
+from honeyhive.server.storage.files import FileStorage
+from honeyhive.server.storage.interface import Log
+from honeyhive.server.storage.log import IngestLog
+from honeyhive.server.storage.postgres import PostgresForgetter
+from honeyhive.server.storage.postgres_log import PostgresLog
 from honeyhive.server.stores import Database, SQLiteDatabase, database_of
 from honeyhive.server.stores.pool import Pool
 from honeyhive.server.stores.postgres import PostgresDatabase

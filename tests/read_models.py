@@ -20,14 +20,14 @@ from honeyhive.events.log import DatedRecord
 from honeyhive.journal import MemoryJournal, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
-from honeyhive.server.events import Intake
-from honeyhive.server.filters import event_filters
-from honeyhive.server.limits import Limits, Refusal
-from honeyhive.server.marks import Forgotten
-from honeyhive.server.projector import changes_of, make_projector
-from honeyhive.server.queries import Cursor, Listing, Queries, nested_session
-from honeyhive.server.removal import needed, next_step
-from honeyhive.server.store import Changes, Store
+from honeyhive.server.admission.limits import Limits, Refusal
+from honeyhive.server.index.projector import changes_of, make_projector
+from honeyhive.server.index.queries import Cursor, Listing, Queries, nested_session
+from honeyhive.server.index.removal import needed, next_step
+from honeyhive.server.index.store import Changes, Store
+from honeyhive.server.reading.filters import event_filters
+from honeyhive.server.records.events import Intake
+from honeyhive.server.records.marks import Forgotten
 from honeyhive.server.stores import Database, database_of
 
 TRACE = f"{7:032x}"

@@ -36,8 +36,8 @@ def rebuild(folder: Path | None) -> None:
     Nothing can be lost by it: the journal is the truth and is not touched, and the old index stays until the new one is
     complete.
     """
-    from honeyhive.server.history import rebuild as rebuilt
     from honeyhive.server.home import current_data
+    from honeyhive.server.storage.history import rebuild as rebuilt
 
     try:
         done = rebuilt(folder or current_data())
@@ -50,8 +50,8 @@ def rebuild(folder: Path | None) -> None:
 @_of_folder
 def size(folder: Path | None) -> None:
     """Tell how much is kept, and from when it is; works beside a running backend, too."""
-    from honeyhive.server.holding import holding
     from honeyhive.server.home import current_data
+    from honeyhive.server.retention.holding import holding
 
     folder = folder or current_data()
     try:
@@ -84,8 +84,8 @@ def forget(before: datetime, folder: Path | None, *, dry_run: bool) -> None:
 
     What counts is when it was accepted, not when it happened. Sessions that have younger spans stay, without the older ones.
     """
-    from honeyhive.server import holding
     from honeyhive.server.home import current_data
+    from honeyhive.server.retention import holding
 
     forget_or_tell = holding.going if dry_run else holding.forget
     try:

@@ -10,8 +10,8 @@ from typing import Concatenate, ParamSpec
 import click
 
 from honeyhive.exceptions import StoreUnavailableError
-from honeyhive.server.limits import Refusal
-from honeyhive.server.queries import Page, Queries
+from honeyhive.server.admission.limits import Refusal
+from honeyhive.server.index.queries import Page, Queries
 from honeyhive.server.stores import IndexMissingError, QueryTooLongError
 from honeyhive.utils import wording
 from honeyhive.utils.text import visible

@@ -14,7 +14,7 @@ from honeyhive.cli import moments
 from honeyhive.cli.listing import print_page, shown, tree_lines, whole, with_queries
 from honeyhive.exceptions import JournalError
 from honeyhive.server.home import INDEX_NAME, current_data
-from honeyhive.server.queries import Cursor, Listing, Queries
+from honeyhive.server.index.queries import Cursor, Listing, Queries
 from honeyhive.utils import wording
 from honeyhive.utils.text import visible
 
@@ -83,7 +83,7 @@ def show(queries: Queries, session_id: str, moment: datetime | None, as_json: bo
 
 
 def _past(session_id: str, moment: datetime) -> Mapping[str, object] | None:
-    from honeyhive.server.history import session_at
+    from honeyhive.server.storage.history import session_at
 
     moment_ns = moments.nanoseconds(moment) + 999  # all of its last microsecond
     try:

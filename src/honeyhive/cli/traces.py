@@ -18,8 +18,8 @@ import click
 from honeyhive.cli.listing import print_page, shown, span_line, tree_lines, whole, with_queries
 from honeyhive.exceptions import HoneyHiveError
 from honeyhive.server.home import INDEX_NAME, current_data
-from honeyhive.server.queries import Cursor, Listing, Queries
-from honeyhive.server.watching import live_spans
+from honeyhive.server.index.queries import Cursor, Listing, Queries
+from honeyhive.server.reading.watching import live_spans
 from honeyhive.utils import wording
 from honeyhive.utils.text import visible
 

@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from honeyhive.runtime.declaring import RouteFacts, facts_of
+from honeyhive.server.admission.limits import Refusal
+from honeyhive.server.admission.security import Access, Gate, access_of
 from honeyhive.server.config import BackendConfig
-from honeyhive.server.ingest import Ingest, retry_headers
-from honeyhive.server.limits import Refusal
-from honeyhive.server.pages import is_public, unauthorised
-from honeyhive.server.security import Access, Gate, access_of
+from honeyhive.server.ingest.routes import Ingest, retry_headers
+from honeyhive.server.reading.pages.routes import is_public, unauthorised
 
 __all__ = ["gated_app", "web_app"]
 

@@ -24,15 +24,15 @@ from honeyhive.events.buses.engine import EngineMessageBus
 from honeyhive.events.sql.database import engine_of
 from honeyhive.exceptions import ConfigurationError
 from honeyhive.runtime import SqlTickLedger, TickLedger, every
+from honeyhive.server.admission.limits import Limits
+from honeyhive.server.admission.security import Access, access_of
 from honeyhive.server.config import ClusterConfig
-from honeyhive.server.limits import Limits
-from honeyhive.server.live import Teller
-from honeyhive.server.postgres_storage import PostgresStorage
-from honeyhive.server.projecting import Announcer
-from honeyhive.server.retention import Keeping, Retention
-from honeyhive.server.security import Access, access_of
+from honeyhive.server.reading.live import Teller
+from honeyhive.server.retention.keeping import Keeping, Retention
 from honeyhive.server.service import CORE, ending_on_failure
-from honeyhive.server.storage import Storage
+from honeyhive.server.storage.interface import Storage
+from honeyhive.server.storage.postgres import PostgresStorage
+from honeyhive.server.storage.projecting import Announcer
 
 __all__ = ["backend"]
 

@@ -20,8 +20,8 @@ from honeyhive.exceptions import ConfigurationError
 from honeyhive.models.wire import ServerFile, server_file_path
 from honeyhive.runtime.run import RunOptions, run_service
 from honeyhive.runtime.serving import listen
+from honeyhive.server.admission.security import access_of, own_token_file
 from honeyhive.server.config import LocalConfig
-from honeyhive.server.security import access_of, own_token_file
 from honeyhive.server.service import local
 
 __all__ = ["run_server"]

@@ -27,21 +27,22 @@ from honeyhive.exceptions import JournalError
 from honeyhive.models.wire import DEFAULT_PORT, LOCAL, spool_root
 from honeyhive.runtime import HttpSettings, SchedulerSettings, Service, Sockets
 from honeyhive.runtime.sockets import LocalRelay
-from honeyhive.server.adoption import Adopter, Adoption
+from honeyhive.server.admission.connections import guarded_protocol
+from honeyhive.server.admission.limits import Limits
+from honeyhive.server.admission.security import Access, access_of
 from honeyhive.server.app import web_app
 from honeyhive.server.config import PREFIX, BackendConfig, LocalConfig
-from honeyhive.server.connections import guarded_protocol
-from honeyhive.server.events import Intake
-from honeyhive.server.ingest import Ingest
-from honeyhive.server.limits import Limits
-from honeyhive.server.live import Live, SpansReadable, Teller, Watchers
-from honeyhive.server.pages import Pages
-from honeyhive.server.projecting import Announcer, Projecting
-from honeyhive.server.projector import IngestProjector
-from honeyhive.server.reading import Asking, Reading
-from honeyhive.server.retention import Keeping, Retention, segment_bytes_for
-from honeyhive.server.security import Access, access_of
-from honeyhive.server.storage import FileStorage, Storage
+from honeyhive.server.index.projector import IngestProjector
+from honeyhive.server.ingest.adoption import Adopter, Adoption
+from honeyhive.server.ingest.routes import Ingest
+from honeyhive.server.reading.live import Live, SpansReadable, Teller, Watchers
+from honeyhive.server.reading.pages.routes import Pages
+from honeyhive.server.reading.routes import Asking, Reading
+from honeyhive.server.records.events import Intake
+from honeyhive.server.retention.keeping import Keeping, Retention, segment_bytes_for
+from honeyhive.server.storage.files import FileStorage
+from honeyhive.server.storage.interface import Storage
+from honeyhive.server.storage.projecting import Announcer, Projecting
 from honeyhive.utils import SystemClock, new_session_id
 
 __all__ = ["CORE", "ending_on_failure", "local"]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from honeyhive.events.log import DatedRecord
 from honeyhive.events.projector import Projector
 from honeyhive.journal import Position
-from honeyhive.server.postgres_log import PostgresLog
-from honeyhive.server.projector import ReadModel
+from honeyhive.server.index.projector import ReadModel
+from honeyhive.server.storage.postgres_log import PostgresLog
 from honeyhive.server.stores import PostgresDatabase
 
 

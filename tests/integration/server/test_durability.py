@@ -12,8 +12,9 @@ import pytest
 
 from honeyhive.journal import Journal
 from honeyhive.models.wire import LOCAL, RecordKind, spool_root
-from honeyhive.server import jsontext, otlp
-from honeyhive.server.limits import Limits
+from honeyhive.server import jsontext
+from honeyhive.server.admission.limits import Limits
+from honeyhive.server.records import otlp
 
 Make = Callable[..., dict[str, object]]
 

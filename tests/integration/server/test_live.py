@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from honeyhive.exceptions import APIConnectionError, ConfigurationError
-from honeyhive.server.limits import Limits
-from honeyhive.server.security import own_token_file
-from honeyhive.server.watching import live_spans
+from honeyhive.server.admission.limits import Limits
+from honeyhive.server.admission.security import own_token_file
+from honeyhive.server.reading.watching import live_spans
 
 Make = Callable[..., dict[str, object]]
 

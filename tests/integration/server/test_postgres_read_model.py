@@ -17,10 +17,10 @@ from honeyhive.exceptions import ConfigurationError, StoreUnavailableError
 from honeyhive.journal import MemoryJournal, Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.resilience import RetryPolicy
-from honeyhive.server.filters import event_filters
-from honeyhive.server.projector import ReadModel, changes_of
-from honeyhive.server.queries import Listing, Queries
-from honeyhive.server.store import Changes, Store
+from honeyhive.server.index.projector import ReadModel, changes_of
+from honeyhive.server.index.queries import Listing, Queries
+from honeyhive.server.index.store import Changes, Store
+from honeyhive.server.reading.filters import event_filters
 from honeyhive.server.stores import IndexMissingError, PostgresDatabase, QueryTooLongError
 from read_models import (
     TRACE,

@@ -19,14 +19,14 @@ from honeyhive.exceptions import ConfigurationError
 from honeyhive.journal import Position
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
-from honeyhive.server.history import past_session
-from honeyhive.server.limits import Limits, Refusal
-from honeyhive.server.marks import LogKind
-from honeyhive.server.postgres_log import LOG_NAME, PostgresLog
-from honeyhive.server.postgres_storage import PostgresStorage
-from honeyhive.server.queries import Listing
-from honeyhive.server.records import Row
-from honeyhive.server.retention import Retention
+from honeyhive.server.admission.limits import Limits, Refusal
+from honeyhive.server.index.queries import Listing
+from honeyhive.server.records.marks import LogKind
+from honeyhive.server.records.rows import Row
+from honeyhive.server.retention.keeping import Retention
+from honeyhive.server.storage.history import past_session
+from honeyhive.server.storage.postgres import PostgresStorage
+from honeyhive.server.storage.postgres_log import LOG_NAME, PostgresLog
 from honeyhive.server.stores.pool import Pool
 from honeyhive.testing import ManualClock
 from read_models import TRACE, MakeSpan, intake, limits, make_span, request_with

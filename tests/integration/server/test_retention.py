@@ -16,7 +16,7 @@ import pytest
 
 from honeyhive.journal import JournalReader
 from honeyhive.server.home import INDEX_NAME, JOURNAL_NAME
-from honeyhive.server.queries import Listing, Queries
+from honeyhive.server.index.queries import Listing, Queries
 from kept_data import Busy, project, tables_of
 
 Make = Callable[..., dict[str, object]]

@@ -14,7 +14,7 @@ from honeyhive.cli import main
 from honeyhive.journal import Journal
 from honeyhive.models.wire import RecordKind
 from honeyhive.server import jsontext
-from honeyhive.server.log import IngestLog
+from honeyhive.server.storage.log import IngestLog
 from honeyhive.testing import ManualClock
 
 Run = Callable[..., Result]

@@ -16,8 +16,8 @@ from honeyhive.cli.listing import tree_lines
 from honeyhive.journal import Position
 from honeyhive.models.wire import ServerFile, server_file_path
 from honeyhive.server.home import data_home
-from honeyhive.server.records import Row, row_of_event
-from honeyhive.server.store import Changes, Store
+from honeyhive.server.index.store import Changes, Store
+from honeyhive.server.records.rows import Row, row_of_event
 
 Run = Callable[..., Result]
 

@@ -9,8 +9,8 @@
     postgres     tables that any number of processes share; postgres.sql has the functions that SQLite has
     pool         connections to PostgreSQL for threads that block
 
-What is written with these lives beside this folder: `honeyhive.server.store` writes, `honeyhive.server.queries` reads,
-and neither knows the engine. They keep to what SQLite from 3.37 and PostgreSQL from 13 both understand.
+What is written with these lives in `honeyhive.server.index`: its ``store`` writes, its ``queries`` read, and neither
+knows the engine. They keep to what SQLite from 3.37 and PostgreSQL from 13 both understand.
 """
 
 from __future__ import annotations
