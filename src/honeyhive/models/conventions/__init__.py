@@ -11,6 +11,7 @@ from honeyhive.models.conventions.event_types import (
     DEFAULT_EVENT_TYPE,
     EVENT_TYPES,
     RULES,
+    TELLING_KEYS,
     EventTypeRule,
     detect_event_type,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "DEFAULT_EVENT_TYPE",
     "EVENT_TYPES",
     "RULES",
+    "TELLING_KEYS",
     "CanonicalEvent",
     "EventTypeRule",
     "Message",

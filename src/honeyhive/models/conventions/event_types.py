@@ -15,7 +15,15 @@ from typing import Final
 
 from honeyhive.models.conventions.tables import MODEL_KEYS
 
-__all__ = ["DEFAULT_EVENT_TYPE", "EVENT_TYPES", "EVENT_TYPE_KEYS", "RULES", "EventTypeRule", "detect_event_type"]
+__all__ = [
+    "DEFAULT_EVENT_TYPE",
+    "EVENT_TYPES",
+    "EVENT_TYPE_KEYS",
+    "RULES",
+    "TELLING_KEYS",
+    "EventTypeRule",
+    "detect_event_type",
+]
 
 EVENT_TYPES: Final = ("model", "tool", "chain", "session", "generic")
 DEFAULT_EVENT_TYPE: Final = "tool"
@@ -69,6 +77,9 @@ RULES: Final = (
 )
 """The sources, the strongest first. ``task`` and ``span`` are steps that contain others: chains. So is what is done with a
 message: its handling, and all that follows, stands below its publishing."""
+
+TELLING_KEYS: Final = frozenset({*EVENT_TYPE_KEYS, *(rule.attribute for rule in RULES), *MODEL_KEYS})
+"""The attributes that may have a say; without any of them, only the name has one."""
 
 MODEL_SPAN_NAMES: Final = frozenset(
     f"{vendor}.{operation}"

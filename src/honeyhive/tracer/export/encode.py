@@ -20,6 +20,7 @@ other are a request as well.
 from __future__ import annotations
 
 import struct
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,8 +41,10 @@ from honeyhive.utils.render import render_utf8
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import SpanLimits
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+    from honeyhive.tracer.details import Details
     from honeyhive.utils.redact import Redactor
 
 __all__ = ["EncodeCounts", "EncodeLimits", "SpanEncoder", "encode_span", "encode_spans", "usual_encoding"]
@@ -62,8 +65,8 @@ _SCOPE, _SPAN, _SCHEMA_URL = b"\x0a", b"\x12", b"\x1a"
 _RESOURCE_ATTRIBUTE, _SCOPE_NAME, _SCOPE_VERSION, _SCOPE_ATTRIBUTE = b"\x0a", b"\x0a", b"\x12", b"\x1a"
 
 _KINDS: Final = {kind: _KIND + varint(kind.value + 1) for kind in SpanKind}
-_INTERNAL_KIND: Final = _KINDS[SpanKind.INTERNAL]
 _UNSET_STATUS: Final = _STATUS + b"\x00"
+_TEXTS: Final = frozenset({str})
 _NO_STATICS: Final[Mapping[str, object]] = {}
 _NO_KEYS: Final[Sequence[str]] = ()
 _NOT_YET: Final[Any] = object()
@@ -81,11 +84,22 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True, slots=True)
 class _Statics:
-    """The attributes that a call site, a tracer and a session give to each of their spans."""
+    """What a call site, a tracer, a session and baggage give to each of their spans.
+
+    Attributes:
+        owners: The objects by whose ids it is known, so that no others get these.
+        keys: Of the attributes.
+        encoded: The attributes.
+        room: How many more a span may have before limits cut; negative where only all in one mapping will do.
+        event_type: The attribute that tells the event type, of a span that says nothing of it itself; empty where it is
+            among the others, or nobody wants it.
+    """
 
     owners: tuple[object, object]
     keys: frozenset[str]
     encoded: bytes
+    room: int
+    event_type: bytes
 
 
 class SpanEncoder:
@@ -115,7 +129,8 @@ class SpanEncoder:
         self._names: dict[str, bytes] = {}
         self._inputs: dict[str, str] = {}
         self._owners: dict[int, tuple[object, bytes]] = {}
-        self._known_statics: dict[tuple[int, int, str | None], _Statics] = {}
+        self._statics_of: dict[tuple[object, ...], _Statics] = {}
+        self._traits: dict[Details, bytes] = {}
 
     def request(self, spans: Iterable[ReadableSpan]) -> bytes:
         """Encode *spans* as an ``ExportTraceServiceRequest``. Raises nothing on account of their content."""
@@ -142,22 +157,18 @@ class SpanEncoder:
         """Encode *spans* quickly, and with care those of them in which there may be a secret."""
         texts: list[bytes] = []
         ends: list[int] = []
-        encoded = []
+        encoded: list[bytes] = []
         for span in spans:
-            encoded.append(self._quickly(span, texts))
+            known = len(texts)
+            try:
+                encoded.append(self._encode(span, texts))
+            except CareNeeded:
+                del texts[known:]
+                encoded.append(self._encode(span, None))
             ends.append(len(texts))
         for number in {bisect_right(ends, place) for place in self._cleaner.suspects(texts)}:
             encoded[number] = self._encode(spans[number], None)
         return encoded
-
-    def _quickly(self, span: ReadableSpan, texts: list[bytes]) -> bytes:
-        """Encode one span, and add to *texts* what has to be looked at before it may leave."""
-        known = len(texts)
-        try:
-            return self._encode(span, texts)
-        except CareNeeded:
-            del texts[known:]
-            return self._encode(span, None)
 
     # -- resource and scope ------------------------------------------------------------------
 
@@ -202,15 +213,15 @@ class SpanEncoder:
     def _spell_resource(self, resource: Resource | None) -> bytes:
         if resource is None:
             return _RESOURCE + b"\x00"
-        attributes = PairEncoder(_RESOURCE_ATTRIBUTE, self._cleaner).carefully(resource.attributes)
-        return _RESOURCE + delimited(b"".join(attributes)) + _optional(_SCHEMA_URL, resource.schema_url)
+        attributes = PairEncoder(_RESOURCE_ATTRIBUTE, self._cleaner).joined(resource.attributes)
+        return _RESOURCE + delimited(attributes) + _optional(_SCHEMA_URL, resource.schema_url)
 
     def _spell_scope(self, scope: InstrumentationScope | None) -> bytes:
         if scope is None:
             return _SCOPE + b"\x00"
-        fields = [_optional(_SCOPE_NAME, scope.name), _optional(_SCOPE_VERSION, scope.version)]
-        fields += PairEncoder(_SCOPE_ATTRIBUTE, self._cleaner).carefully(scope.attributes)
-        return _SCOPE + delimited(b"".join(fields)) + _optional(_SCHEMA_URL, scope.schema_url)
+        name, version = _optional(_SCOPE_NAME, scope.name), _optional(_SCOPE_VERSION, scope.version)
+        attributes = PairEncoder(_SCOPE_ATTRIBUTE, self._cleaner).joined(scope.attributes or {})
+        return _SCOPE + delimited(name + version + attributes) + _optional(_SCHEMA_URL, scope.schema_url)
 
     # -- span: with a list for texts to be looked at, quickly; without one, carefully ----------
 
@@ -231,8 +242,8 @@ class SpanEncoder:
         parent = span.parent
         if parent:
             parts += (_PARENT_ID, parent.span_id.to_bytes(8))
-        parts += self._frame(span.name, span.kind, span.start_time, span.end_time, parent, texts)
-        parts.append(self._status(span.status, texts))
+        parts += self._frame(span.name, span.start_time, span.end_time, texts)
+        parts.append(self._traits_in(span.kind, span.status, parent, texts))
         self._add_mapping(parts, span, texts)
         self._add_details(parts, span, texts)
         return parts
@@ -245,25 +256,32 @@ class SpanEncoder:
             parts.append(_trace_state(span._context))
         if span._psid:
             parts += (_PARENT_ID, span._psid.to_bytes(8))
-        parts += self._frame(span._name, details.kind, span._start_time, span._end_time, details.parent, texts)
-        parts.append(self._status(details.status, texts))
+        parts += self._frame(span._name, span._start_time, span._end_time, texts)
+        parts.append(self._traits.get(details) or self._traits_of(details, texts))
         if details.attributes is not None or not self._add_deferred(parts, span, texts):
             self._add_mapping(parts, span, texts)
         if details.events is not None or details.links is not None:
             self._add_details(parts, span, texts)
         return parts
 
-    def _frame(
-        self, name: str, kind: SpanKind, start: int | None, end: int | None, parent: object, texts: list[bytes] | None
-    ) -> tuple[bytes, ...]:
-        """Name, kind, times and flags."""
+    def _frame(self, name: str, start: int | None, end: int | None, texts: list[bytes] | None) -> tuple[bytes, ...]:
+        """Name and times."""
         return (
             _NAME,
             self._names.get(name) or self._name(name, texts),
-            _INTERNAL_KIND if kind is SpanKind.INTERNAL else _KINDS[kind],
             _times(_START, start, _END, end) if start and end else _time(_START, start) + _time(_END, end),
-            _REMOTE_PARENT if isinstance(parent, SpanContext) and parent.is_remote else _LOCAL_PARENT,
         )
+
+    def _traits_of(self, details: Details, texts: list[bytes] | None) -> bytes:
+        encoded = self._traits_in(details.kind, details.status, details.parent, texts)
+        if details.is_shared:
+            _remember(self._traits, details, encoded)
+        return encoded
+
+    def _traits_in(self, kind: SpanKind, status: Status | None, parent: object, texts: list[bytes] | None) -> bytes:
+        """Kind, flags and status: all that most spans have alike."""
+        flags = _REMOTE_PARENT if isinstance(parent, SpanContext) and parent.is_remote else _LOCAL_PARENT
+        return _KINDS[kind] + flags + self._status(status, texts)
 
     def _name(self, name: str, texts: list[bytes] | None) -> bytes:
         if len(name) > _LONGEST_NAME:
@@ -331,17 +349,10 @@ class SpanEncoder:
 
         That is: one key from two sources, of which the later wins; limits that cut; rules that look at everything.
         """
-        limits = span._st.limits
-        types = self._event_types
-        if limits.max_span_attribute_length is not None or (types is not None and types.has_rules):
-            return False
         statics = self._statics(span)
         captured = self._captured_keys(span)
         dynamic: Mapping[str, object] = span._dyn or _NO_STATICS
-        most = limits.max_span_attributes
-        if most is not None and len(statics.keys) + len(captured) + len(dynamic) > most:
-            return False
-        if not statics.keys.isdisjoint(dynamic):
+        if len(captured) + len(dynamic) > statics.room or not statics.keys.isdisjoint(dynamic):
             return False
         for key in captured:
             if key in statics.keys or key in dynamic:
@@ -349,11 +360,18 @@ class SpanEncoder:
         parts.append(statics.encoded)
         if captured:
             self._add_captured(parts, span, captured, texts)
-        if types is not None and EVENT_TYPE not in statics.keys and EVENT_TYPE not in dynamic:
-            declared = _NO_STATICS if span._site is None else span._site.statics
-            dynamic = {**dynamic, **types.additions(span._name, {**declared, **dynamic})}
         self._pairs.add(parts, dynamic, texts)
+        if statics.event_type and EVENT_TYPE not in dynamic:
+            self._add_event_type(parts, span, statics, texts)
         return True
+
+    def _add_event_type(self, parts: list[bytes], span: Span, statics: _Statics, texts: list[bytes] | None) -> None:
+        site, dynamic, types = span._site, span._dyn or _NO_STATICS, self._event_types
+        if types is None or (site is not None and span._name == site.name and not types.depends_on(dynamic)):
+            parts.append(statics.event_type)
+        else:
+            declared = _NO_STATICS if site is None else site.statics
+            self._pairs.add(parts, types.additions(span._name, {**declared, **dynamic}), texts)
 
     def _captured_keys(self, span: Span) -> Sequence[str]:
         """The keys of the arguments, in order, and of the result if there is one."""
@@ -377,19 +395,33 @@ class SpanEncoder:
                 self._pairs.add_one(parts, key, value, texts)
 
     def _statics(self, span: Span) -> _Statics:
-        if span._bag:
+        sessions, baggage = span._loc, span._bag
+        if baggage and not _TEXTS.issuperset(map(type, baggage.values())):
             return self._spell_statics(span)
-        key = (id(span._site), id(span._st.identity), span.session_id)
-        known = self._known_statics.get(key)
+        key = (
+            id(span._site),
+            id(span._st),
+            span._ses,
+            tuple(sessions.items()) if sessions else None,
+            tuple(baggage.items()) if baggage else None,
+        )
+        known = self._statics_of.get(key)
         if known is None:
             known = self._spell_statics(span)
-            _remember(self._known_statics, key, known, _REMEMBERED_SITES)
+            _remember(self._statics_of, key, known, _REMEMBERED_SITES)
         return known
 
     def _spell_statics(self, span: Span) -> _Statics:
-        site = span._site
-        merged = {**(_NO_STATICS if site is None else site.statics), **span.identity_attributes()}
-        return _Statics((site, span._st.identity), frozenset(merged), b"".join(self._pairs.carefully(merged)))
+        site, state, types = span._site, span._st, self._event_types
+        declared = _NO_STATICS if site is None else site.statics
+        merged = {**declared, **span.identity_attributes()}
+        event_type: Mapping[str, object] = _NO_STATICS
+        if types is not None and EVENT_TYPE not in merged:
+            event_type = types.additions(span._name if site is None else site.name, declared)
+        room = -1 if types is not None and types.has_rules else _room(state.limits) - len(merged)
+        return _Statics(
+            (site, state), frozenset(merged), self._pairs.joined(merged), room, self._pairs.joined(event_type)
+        )
 
     # -- spans that cannot go as they are ----------------------------------------------------
 
@@ -439,6 +471,13 @@ def encode_span(span: ReadableSpan, *, redactor: Redactor | None = None) -> byte
 def encode_spans(spans: Iterable[ReadableSpan], *, redactor: Redactor | None = None) -> bytes:
     """Encode *spans* as one ``ExportTraceServiceRequest``."""
     return SpanEncoder(redactor).request(spans)
+
+
+def _room(limits: SpanLimits) -> int:
+    """How many attributes a span may have that are as they were given; none where lengths are limited."""
+    if limits.max_span_attribute_length is not None:
+        return -1
+    return sys.maxsize if limits.max_span_attributes is None else limits.max_span_attributes
 
 
 def _framed(tag: bytes, parts: Sequence[bytes]) -> list[bytes]:

@@ -8,6 +8,7 @@ many spans has one look for secrets at all texts of all of them. Where that will
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from honeyhive.tracer.export.cleaning import Cleaner
@@ -23,9 +24,10 @@ _REMEMBERED: Final = 4096
 """Keys and values remembered; when there are more, all are forgotten, which costs less than keeping order."""
 _REMEMBERED_OF_ONE: Final = 256
 """Values of one key; more than that, and they are hardly repeated."""
-_SMALL_ENOUGH: Final = len(SMALL) - 8 * _LONGEST_KEY
-"""Below this, a number or the length of a text, and the sizes of what it is part of, are spelled by heart."""
+_SMALL_ENOUGH: Final = len(SMALL)
+"""Below this, a number is spelled by heart."""
 _ONE_BYTE_HOLDS: Final = 128
+_MOST_DIGITS: Final = len(SMALL[-1])
 _INT: Final = b"\x18"
 _STRING: Final = b"\x0a"
 _SCALARS: Final = frozenset({int, float, bool})
@@ -36,17 +38,25 @@ class CareNeeded(Exception):  # noqa: N818 -- no error: a way that is closed
 
 
 class _Key:
-    """What is remembered of a key: its bytes and the tag of its value, and fields of repeated values."""
+    """What is remembered of a key: its bytes and the tag of its value, and fields of repeated values.
 
-    __slots__ = ("double", "false", "fields", "head", "size", "true", "trusted")
+    What stands before a value that is not remembered is, too: of a number and of a text by how many bytes they take.
+    """
+
+    __slots__ = ("before_double", "before_int", "before_text", "false", "fields", "head", "size", "true", "trusted")
 
     def __init__(self, tag: bytes, head: bytes, *, trusted: bool) -> None:
         self.head = head
         self.size = len(head)
         self.trusted = trusted
-        self.double = tag + varint(self.size + 10) + head + b"\x09\x21"
+        self.before_double = tag + varint(self.size + 10) + head + b"\x09\x21"
         self.true = tag + varint(self.size + 3) + head + b"\x02\x10\x01"
         self.false = tag + varint(self.size + 3) + head + b"\x02\x10\x00"
+        self.before_int = tuple(
+            tag + varint(self.size + digits + 2) + head + varint(digits + 1) + _INT
+            for digits in range(_MOST_DIGITS + 1)
+        )
+        self.before_text: dict[int, bytes] = {}
         self.fields: dict[str, bytes] = {}
 
 
@@ -93,70 +103,77 @@ class PairEncoder:
             if not known.trusted or len(value) > self._cleaner.longest:
                 raise CareNeeded
             texts.append(value)
-            parts += self._text_field(known, value)
+            parts += (self._before_text(known, len(value)), value)
+
+    def joined(self, attributes: Mapping[str, object]) -> bytes:
+        """Return the fields of *attributes* in one, fit to leave: for what many spans have alike."""
+        parts: list[bytes] = []
+        texts: list[bytes] = []
+        with suppress(CareNeeded):
+            self._add_quickly(parts, attributes, texts)
+            if not self._cleaner.suspects(texts):
+                return b"".join(parts)
+        return b"".join(self.carefully(attributes))
 
     # -- quickly -----------------------------------------------------------------------------
 
     def _add_quickly(self, parts: list[bytes], attributes: Mapping[str, object], texts: list[bytes]) -> None:
         # One loop that calls little, for it runs for every attribute of every span.
-        keys, tag, append, short = self._keys, self._tag, parts.append, _SHORT
+        keys, append, short, short_enough = self._keys, parts.append, _SHORT, self._cleaner.short_enough
         for key, value in attributes.items():
             known = keys.get(key) or self._key(key)
             kind = type(value)
             if not known.trusted:
                 raise CareNeeded
             if kind is str:
-                may_come_again = len(value) <= short  # type: ignore[arg-type]
-                field = known.fields.get(value) if may_come_again else None  # type: ignore[call-overload]
-                if field is None and may_come_again and len(known.fields) < _REMEMBERED_OF_ONE:
-                    field = self._short_field(known, key, value)  # type: ignore[arg-type]
-                if field is not None:
-                    append(field)
-                else:
-                    text = self._checked(value)  # type: ignore[arg-type]
-                    texts.append(text)
-                    parts += self._text_field(known, text)
+                length = len(value)  # type: ignore[arg-type]
+                if length <= short:
+                    field = known.fields.get(value)  # type: ignore[call-overload]
+                    if field is None and len(known.fields) < _REMEMBERED_OF_ONE:
+                        field = self._short_field(known, value)  # type: ignore[arg-type]
+                    if field is not None:
+                        append(field)
+                        continue
+                if length > short_enough:
+                    raise CareNeeded
+                text = utf8(value)  # type: ignore[arg-type]
+                texts.append(text)
+                before = known.before_text.get(len(text)) or self._before_text(known, len(text))
+                parts += (before, text)
             elif kind is int:
                 if 0 <= value < _SMALL_ENOUGH:  # type: ignore[operator]
                     number = SMALL[value]  # type: ignore[call-overload]
-                    size = len(number) + 1
-                    parts += (tag, SMALL[known.size + size + 1], known.head, SMALL[size], _INT, number)
+                    parts += (known.before_int[len(number)], number)
                 else:
-                    append(self._spelled(key, any_value(value)))
+                    append(self._pair(known, any_value(value)))
             elif kind is float:
-                append(known.double + double(value))
-            elif kind is bool:
-                append(known.true if value else known.false)
+                parts += (known.before_double, double(value))
             else:
-                append(self._quick_structure(key, value, texts))
+                append(self._quick_other(known, value, texts))
 
-    def _checked(self, text: str) -> bytes:
-        if len(text) > self._cleaner.short_enough:
-            raise CareNeeded
-        return utf8(text)
-
-    def _short_field(self, known: _Key, key: str, value: str) -> bytes:
+    def _short_field(self, known: _Key, value: str) -> bytes:
         """Spell and remember a text that can leave and may come again."""
-        if self._cleaner.suspects((self._checked(value),)):
+        if len(value) > self._cleaner.short_enough or self._cleaner.suspects((utf8(value),)):
             raise CareNeeded
         self._count_remembered()
-        field = known.fields[value] = self._spelled(key, any_value(value))
+        field = known.fields[value] = self._pair(known, any_value(value))
         return field
 
-    def _text_field(self, known: _Key, text: bytes) -> tuple[bytes, ...]:
-        length = len(text)
-        if length < _SMALL_ENOUGH:
-            body = length + (2 if length < _ONE_BYTE_HOLDS else 3)
-            size = known.size + body + (1 if body < _ONE_BYTE_HOLDS else 2)
-            return (self._tag, SMALL[size], known.head, SMALL[body], _STRING, SMALL[length], text)
-        spelled = varint(length)
-        body = 1 + len(spelled) + length
-        size_of_body = varint(body)
-        size = known.size + len(size_of_body) + body
-        return (self._tag, varint(size), known.head, size_of_body, _STRING, spelled, text)
+    def _before_text(self, known: _Key, length: int) -> bytes:
+        """Return all of a field but the text of so many bytes; what stands before short ones is remembered."""
+        spelled = _STRING + varint(length)
+        size_of_body = varint(len(spelled) + length)
+        size = varint(known.size + len(size_of_body) + len(spelled) + length)
+        before = b"".join((self._tag, size, known.head, size_of_body, spelled))
+        if length < _ONE_BYTE_HOLDS:
+            self._count_remembered()
+            known.before_text[length] = before
+        return before
 
-    def _quick_structure(self, key: str, value: object, texts: list[bytes]) -> bytes:
-        """Spell a flat sequence of scalars, as OpenTelemetry's attributes are."""
+    def _quick_other(self, known: _Key, value: object, texts: list[bytes]) -> bytes:
+        """Spell a boolean, or a flat sequence of scalars, as OpenTelemetry's attributes are."""
+        if type(value) is bool:
+            return known.true if value else known.false
         if type(value) is not tuple and type(value) is not list:
             raise CareNeeded
         for item in value:
@@ -167,7 +184,7 @@ class PairEncoder:
         body = any_value(value)
         if len(body) > self._cleaner.longest:
             raise CareNeeded
-        return self._spelled(key, body)
+        return self._pair(known, body)
 
     # -- carefully -----------------------------------------------------------------------------
 
@@ -180,19 +197,21 @@ class PairEncoder:
             value = self._cleaner.cut(value)
         elif type(value) not in _SCALARS:
             return self._structure(key, value)
-        return self._spelled(key, any_value(self._cleaner.value(key, value)))
+        return self._pair(self._known(key), any_value(self._cleaner.value(key, value)))
 
     def _structure(self, key: str, value: object) -> bytes:
         if len(any_value(value)) > self._cleaner.longest:
             self._cleaner.counts.truncated += 1
             return self._field(key, self._cleaner.cut_captured(capture(value)))
-        return self._spelled(key, any_value(self._cleaner.value(key, value)))
+        return self._pair(self._known(key), any_value(self._cleaner.value(key, value)))
 
-    def _spelled(self, key: str, body: bytes) -> bytes:
-        head = (self._keys.get(key) or self._key(key)).head
-        return self._tag + delimited(head + delimited(body))
+    def _pair(self, known: _Key, body: bytes) -> bytes:
+        return self._tag + delimited(known.head + delimited(body))
 
     # -- memory ------------------------------------------------------------------------------
+
+    def _known(self, key: str) -> _Key:
+        return self._keys.get(key) or self._key(key)
 
     def _key(self, key: str) -> _Key:
         head = key_value(self._cleaner.text(name_text(key)), None)[:-1]  # without the empty value's length

@@ -7,7 +7,10 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry import baggage
+from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans as official_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
@@ -17,6 +20,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from honeyhive import trace
 from honeyhive.testing import MemoryExporter, TestableTracer
 from honeyhive.tracer.export.encode import EncodeLimits, SpanEncoder
+from honeyhive.tracer.identity import CallSite
+from honeyhive.tracer.processing.event_types import EventTypes
 from honeyhive.tracer.provider import TracerProvider
 from honeyhive.tracer.span import Span
 from honeyhive.utils.redact import Redactor
@@ -135,6 +140,57 @@ def test_baggage_and_sessions_are_encoded(traced: tuple[TestableTracer, MemoryEx
         span = call(tracer, exporter, str.upper, "x")
 
     same(span)
+
+
+@pytest.mark.parametrize("second", [{"tenant": "b"}, {"tenant": "a", "user": "u"}, {"tenant": 1}, {"tenant": True}, {}])
+def test_spans_with_much_alike_keep_the_baggage_that_is_their_own(
+    traced: tuple[TestableTracer, MemoryExporter], second: dict[str, object]
+) -> None:
+    tracer, exporter = traced
+    work = trace(tracer=tracer)(str.upper)
+
+    for entries in ({"tenant": "a"}, second, {"tenant": 1.0}, second):
+        context = Context()
+        for name, value in entries.items():
+            context = baggage.set_baggage(name, value, context)
+        token = otel_context.attach(context)
+        work("x")
+        otel_context.detach(token)
+
+    spans = [exported.span for exported in exporter.spans]
+    encoded = messages_of(SpanEncoder().request(spans))
+    assert [texts_of(span) for span in official_spans(spans).resource_spans[0].scope_spans[0].spans] == [
+        texts_of(message) for message in encoded
+    ]
+
+
+def test_the_event_type_is_that_of_each_span_however_much_spans_have_alike() -> None:
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("lib")
+    site = CallSite("work", {"messaging.operation.type": "send"})
+    spans: list[ReadableSpan] = []
+
+    for attributes, name in (
+        ({}, "work"),
+        ({"honeyhive.event_type": "model"}, "work"),
+        ({"k": "v"}, "other"),
+        ({}, "work"),
+    ):
+        span = tracer.start_at(site)
+        span.set_attributes(attributes)
+        span.update_name(name)
+        span.end()
+        spans.append(span)  # type: ignore[arg-type]
+
+    encoded = messages_of(SpanEncoder(event_types=EventTypes(discover_more=False)).request(spans))
+    assert ["chain", "model", "chain", "chain"] == [texts_of(message)["honeyhive_event_type"] for message in encoded]
+
+
+def messages_of(request: bytes) -> list[SpanMessage]:
+    return list(ExportTraceServiceRequest.FromString(request).resource_spans[0].scope_spans[0].spans)
+
+
+def texts_of(span: SpanMessage) -> dict[str, str]:
+    return {pair.key: pair.value.string_value for pair in span.attributes}
 
 
 def test_attribute_limits_hold() -> None:
