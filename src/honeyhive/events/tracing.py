@@ -12,7 +12,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry import trace as otel_trace
 from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MessageTracing", "continued", "records_spans", "spanned"]
 
+T = TypeVar("T")
+
 _SCOPE = "honeyhive.events"
 _SITES = 256
 _UNKNOWN = object()
@@ -48,7 +50,7 @@ def records_spans() -> bool:
 
 def continued(trace_context: Mapping[str, str]) -> AbstractContextManager[None]:
     """Continue the trace of *trace_context*, W3C headers, in a block; nothing else of the current context holds there."""
-    return _Attached(context_of(trace_context)) if trace_context else _NOTHING
+    return _Attached(context_of(trace_context), None) if trace_context else _NOTHING
 
 
 class MessageTracing:
@@ -58,12 +60,15 @@ class MessageTracing:
         system: What carries the messages: ``"redis"``, ``"rabbitmq"``, ``"in_memory"``.
         destination: The name of the stream, exchange or topic.
         group: The consumer group, where there are groups.
+        continuing: Whether handlers stand in the trace that a message brings, as it comes from elsewhere, and nothing else
+            of the current context holds for them; otherwise they stand in the current trace.
     """
 
-    def __init__(self, system: str, destination: str, group: str | None = None) -> None:
+    def __init__(self, system: str, destination: str, group: str | None = None, *, continuing: bool = False) -> None:
         common = {"messaging.system": system, "messaging.destination.name": destination}
         if group is not None:
             common["messaging.consumer.group.name"] = group
+        self._continuing = continuing
         self._sending = _sites("publish", "send", common)
         self._processing = _sites("process", "process", common)
 
@@ -79,31 +84,33 @@ class MessageTracing:
             return nullcontext(message.trace_context or trace_of())
         around, site = _context_of(message, context), self._sending(message.type)
         if identity is None:
-            return _published(_current_span(tracer, SpanKind.PRODUCER, site, message), around)
+            return _published(_current_span(tracer, SpanKind.PRODUCER, site, message, around))
         span = tracer.start_at(site, SpanKind.PRODUCER, _own_attributes(message), around)
         inside = entered(around, span)
         return EnteredSpan(span, inside, headers_of(inside, identity))
 
     def processing(self, message: Message, handler: str) -> AbstractContextManager[Span]:
-        """Put a span around one handler of *message*, if it is traced, in the current trace."""
-        context = hh_context.current()
+        """Put a span around one handler of *message*, if it is traced; the trace goes on in any case."""
+        continues = self._continuing and message.trace_context
+        context = context_of(message.trace_context) if continues else hh_context.current()
         identity = _identity(context)
         tracer = _tracer(identity)
         if tracer is None or not is_traced(message):
-            return _UNRECORDED
+            return _Attached(context, otel_trace.INVALID_SPAN) if continues else _UNRECORDED
         site = self._processing(message.type, handler)
         if identity is None:
-            return _current_span(tracer, SpanKind.CONSUMER, site, message)
+            return _current_span(tracer, SpanKind.CONSUMER, site, message, context)
         span = tracer.start_at(site, SpanKind.CONSUMER, _own_attributes(message), context)
         return EnteredSpan(span, entered(context, span), span)
 
     def rejected(self, message: Message, reason: str) -> None:
         """Leave a failed span of *message*, in the trace it came with: no handler will be called for it."""
-        tracer = _tracer(_identity(hh_context.current()))
+        context = context_of(message.trace_context) if message.trace_context else hh_context.current()
+        tracer = _tracer(_identity(context))
         if tracer is None:
             return
         site = self._processing(message.type)
-        with continued(message.trace_context), _current_span(tracer, SpanKind.CONSUMER, site, message) as span:
+        with _current_span(tracer, SpanKind.CONSUMER, site, message, context) as span:
             span.set_status(Status(StatusCode.ERROR, reason))
 
 
@@ -126,40 +133,44 @@ def _sites(verb: str, type_: str, described: Mapping[str, str]) -> Callable[...,
 
 
 def _own_attributes(message: Message) -> dict[str, str]:
-    """Return what a span says of *message* alone."""
+    """Return what a span says of *message* alone; as texts, whatever its maker has given."""
     attributes = {
-        "messaging.message.id": message.id,
-        "messaging.message.conversation_id": message.correlation_id,
-        "cloudevents.event_id": message.id,
-        "cloudevents.event_source": message.source,
+        "messaging.message.id": (identity := f"{message.id}"),
+        "messaging.message.conversation_id": f"{message.correlation_id}",
+        "cloudevents.event_id": identity,
+        "cloudevents.event_source": f"{message.source}",
     }
     if message.subject:
-        attributes["cloudevents.event_subject"] = message.subject
+        attributes["cloudevents.event_subject"] = f"{message.subject}"
     return attributes
 
 
-def _current_span(tracer: Tracer, kind: SpanKind, site: CallSite, message: Message) -> AbstractContextManager[Span]:
-    """Return a span about *message* through OpenTelemetry's API, as any tracer has it."""
+@contextmanager
+def _current_span(tracer: Tracer, kind: SpanKind, site: CallSite, message: Message, around: Context) -> Iterator[Span]:
+    """Put a span about *message* around a block through OpenTelemetry's API, as any tracer has it, in the context *around*."""
     attributes = {**site.statics, **_own_attributes(message)}
-    return tracer.start_as_current_span(site.name, kind=kind, attributes=attributes)
+    with _Attached(around, None), tracer.start_as_current_span(site.name, kind=kind, attributes=attributes) as span:
+        yield span
 
 
 @contextmanager
-def _published(span: AbstractContextManager[Span], around: Context) -> Iterator[Mapping[str, str]]:
-    with _Attached(around), span:
+def _published(span: AbstractContextManager[Span]) -> Iterator[Mapping[str, str]]:
+    with span:
         yield trace_of()
 
 
-class _Attached(AbstractContextManager[None]):
-    """Makes *context* the current one in a block: a class and no generator, since every message pays for it."""
+class _Attached(AbstractContextManager[T]):
+    """Makes *context* the current one in a block, which is given *given*: no generator, since messages pay for it."""
 
-    __slots__ = ("_context", "_token")
+    __slots__ = ("_context", "_given", "_token")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, given: T) -> None:
         self._context = context
+        self._given = given
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> T:
         self._token = hh_context.attach(self._context)
+        return self._given
 
     def __exit__(self, *_: object) -> None:
         hh_context.detach(self._token)

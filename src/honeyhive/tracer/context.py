@@ -218,9 +218,11 @@ def with_session(context: Context, identity: Identity, session_id: str) -> Conte
 
 def with_own_session(baggage: Baggage, identity: Identity) -> Baggage:
     """Return *baggage* with the own session of the tracer, where it names none: the next process is to join it."""
-    if identity.session_id is None or "session_id" in baggage:
+    session_id = identity.session_id
+    if session_id is None or "session_id" in baggage:
         return baggage
-    return joined(baggage, session_entries(identity, identity.session_id))
+    own = _session_entries(session_id, identity.project)
+    return joined(baggage, own) if baggage else own
 
 
 def session_entries(identity: Identity, session_id: str) -> Baggage:

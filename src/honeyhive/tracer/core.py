@@ -42,7 +42,7 @@ from honeyhive.tracer.unrecorded import GIVEN_CONTEXT, UnrecordedSpan, make_unre
 from honeyhive.utils.fork import call_after_fork
 
 if TYPE_CHECKING:
-    from opentelemetry.util.types import Attributes
+    from opentelemetry.util.types import Attributes, AttributeValue
 
 __all__ = ["Tracer"]
 
@@ -181,7 +181,7 @@ class Tracer(sdk.Tracer):
         self,
         site: CallSite,
         kind: SpanKind = SpanKind.INTERNAL,
-        attributes: dict[str, Any] | None = None,
+        texts: dict[str, AttributeValue] | None = None,
         context: Context | None = None,
     ) -> Span | UnrecordedSpan:
         """Start a span of *site*.
@@ -189,16 +189,19 @@ class Tracer(sdk.Tracer):
         Args:
             site: What it shares with others.
             kind: OpenTelemetry's kind.
-            attributes: What is its own, under other keys than those of *site*.
+            texts: Attributes of its own, all of them texts; the span keeps the dictionary.
             context: Where it starts; the current context by default.
         """
         where, details = _current() if context is None else context, usual_details(kind)
         span = self.prepare(site.name, where, details, site)
         if span is None:
-            known = {**site.statics, **attributes} if attributes else site.statics
+            known = {**site.statics, **texts} if texts else site.statics
             span = self.prepare_by_sampler(site.name, where, details, site, known)
-        elif attributes and type(span) is Span:
-            _give_attributes(span, attributes)
+        elif texts and type(span) is Span:
+            if len(texts) <= span._st.fast_count:
+                span._dyn = texts
+            else:
+                span.set_attributes(texts)
         if type(span) is Span:
             span.begin(where)
         return span

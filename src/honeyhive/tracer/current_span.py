@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _current: Final = hh_context.current
 _attach: Final = hh_context.attach
+_reset: Final = hh_context.reset
 
 
 class EnteredSpan(Generic[T]):
@@ -52,7 +53,10 @@ class EnteredSpan(Generic[T]):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
-        hh_context.detach(self._token)
+        try:
+            _reset(self._token)
+        except ValueError:  # closed in another task than it was opened in, whose context is gone
+            pass
         span = self._span
         if exc_val is not None and isinstance(exc_val, Exception) and type(span) is Span and span.is_recording():
             span.note_error(exc_val, escaped=False)

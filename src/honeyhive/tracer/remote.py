@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
@@ -23,6 +23,7 @@ class RemoteSpan(NonRecordingSpan):
 
     __slots__ = ("_ctx", "_flags", "_sid", "_tid", "traceparent")
 
+    _st: ClassVar[None] = None  # no tracer of this process has made it
     _ctx: SpanContext | None
     _flags: int
     _sid: int

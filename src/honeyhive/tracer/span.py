@@ -33,7 +33,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
 
 from honeyhive.tracer import context as hh_context
-from honeyhive.tracer.details import RECORD_ALL, RECORD_EXCEPTION, REMOTE, SET_STATUS, Details
+from honeyhive.tracer.details import NO_STATE, RECORD_ALL, RECORD_EXCEPTION, REMOTE, SET_STATUS, Details
 from honeyhive.tracer.entering import Enterable
 from honeyhive.tracer.errors import error_message, error_name, stack_text
 from honeyhive.tracer.identity import CallSite, identity_attributes
@@ -57,6 +57,7 @@ __all__ = ["INPUTS", "RESULT", "Span"]
 _logger = logging.getLogger("honeyhive")
 _TEXTS: Final = frozenset({str})
 _SCALARS: Final = frozenset({str, int, float, bool})
+_two_digits: Final = tuple(f"{flags:02x}" for flags in range(256))
 BARE_WEIGHT: Final = 600
 _VALUE_WEIGHT: Final = 64
 _EVENT_WEIGHT: Final = 2048
@@ -191,9 +192,11 @@ class Span(Enterable, SdkSpan):
     @property
     def traceparent(self) -> str | None:
         """The W3C header of that name, straight from the ids; ``None`` where a ``tracestate`` belongs beside it."""
-        if self._details.trace_state:
+        state = self._details.trace_state
+        if state is not NO_STATE and state:
             return None
-        return f"00-{self._tid:032x}-{self._sid:016x}-{self._flags:02x}"
+        # By way of bytes: numbers of this length are formatted slowly.
+        return f"00-{self._tid.to_bytes(16).hex()}-{self._sid.to_bytes(8).hex()}-{_two_digits[self._flags & 255]}"
 
     # Readers of our own, so that it does not matter what the SDK calls its slots.
     context: SpanContext = _reads("_context")
@@ -581,4 +584,8 @@ def _dropped(bounded: object) -> int:
 
 
 def _weight_of(attributes: Mapping[str, AttributeValue]) -> int:
-    return sum([_VALUE_WEIGHT + (len(value) if type(value) is str else 0) for value in attributes.values()])
+    weight = _VALUE_WEIGHT * len(attributes)
+    for value in attributes.values():
+        if type(value) is str:
+            weight += len(value)
+    return weight

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["TraceParentPropagator", "parent_in", "trace_headers"]
 
 _HEADER: Final = "traceparent"
-_usual: Final = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
+_is_usual: Final = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
+_LOWEST_64_BITS: Final = (1 << 64) - 1
 _standard: Final = TraceContextTextMapPropagator()
 
 
@@ -54,9 +55,8 @@ def trace_headers(context: Mapping[str, object]) -> dict[str, str]:
 def parent_in(headers: Mapping[str, object]) -> RemoteSpan | None:
     """Return the span that the usual header in *headers* names, if that is all they say of a trace."""
     header = headers.get(_HEADER)
-    found = _usual(header) if type(header) is str else None
-    if found is None or headers.get("tracestate"):
+    if type(header) is not str or not _is_usual(header) or headers.get("tracestate"):
         return None
-    trace_id, span_id, flags = found.groups()
-    span = remote_span(found[0], int(trace_id, 16), int(span_id, 16), int(flags, 16))
-    return span if span._tid and span._sid else None
+    number = int(header.replace("-", ""), 16)  # all in one: reading each part by itself costs twice as much
+    trace_id, span_id = number >> 72, number >> 8 & _LOWEST_64_BITS
+    return remote_span(header, trace_id, span_id, number & 255) if trace_id and span_id else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -182,15 +181,12 @@ def test_a_message_that_is_published_outside_of_traces_belongs_to_the_one_it_was
 )
 @pytest.mark.parametrize("state", [{}, {"tracestate": "vendor=1"}], ids=["no state", "state"])
 def test_what_came_is_handled_in_its_trace_and_what_follows_from_it_too(
-    tracing: MessageTracing, sampler: Sampler, flags: str, recorded_names: set[str], state: dict[str, str]
+    sampler: Sampler, flags: str, recorded_names: set[str], state: dict[str, str]
 ) -> None:
+    tracing = MessageTracing("nats", "orders", continuing=True)
     came = shipped(trace_context={"traceparent": f"00-{TRACE}-{SPAN}-{flags}", "baggage": "session_id=s-1", **state})
 
-    with (
-        SpanCapture.running(sampler=sampler) as recorded,
-        continued(came.trace_context),
-        tracing.processing(came, "bill"),
-    ):
+    with SpanCapture.running(sampler=sampler) as recorded, tracing.processing(came, "bill"):
         headers = headers_of(tracing)
 
     assert recorded_names == {span.name for span in recorded.spans}
@@ -203,15 +199,26 @@ def test_what_came_is_handled_in_its_trace_and_what_follows_from_it_too(
     )
 
 
-@pytest.mark.parametrize("around", [nullcontext, lambda: continued({"traceparent": f"00-{TRACE}-{SPAN}-01"})])
-def test_a_message_that_leaves_no_spans_takes_the_trace_along(
-    tracing: MessageTracing, capture_spans: SpanCapture, around: Callable[[], Any]
-) -> None:
-    class Beat(Event, traced=False):
+class Beat(Event, traced=False):
+    pass
+
+
+def test_a_message_that_leaves_no_spans_takes_the_trace_along(capture_spans: SpanCapture) -> None:
+    came = {"traceparent": f"00-{TRACE}-{SPAN}-01", "baggage": "session_id=s-1"}
+    tracing = MessageTracing("nats", "orders", continuing=True)
+
+    with tracing.processing(Beat(trace_context=came), "count") as span:
+        assert not span.is_recording()
+        with tracing.publishing(Beat()) as headers:
+            pass
+
+    assert ([], came) == (capture_spans.spans, headers)
+
+
+def test_a_message_that_brings_no_trace_is_handled_in_the_current_one(capture_spans: SpanCapture) -> None:
+    message, tracing = shipped(), MessageTracing("nats", "orders", continuing=True)
+
+    with capture_spans.tracer.start_span("poll") as poll, tracing.processing(message, "bill"):
         pass
 
-    with around(), tracing.publishing(Beat()) as headers, tracing.processing(Beat(), "count") as span:
-        assert not span.is_recording()
-
-    assert [] == capture_spans.spans
-    assert headers.get("traceparent") in {None, f"00-{TRACE}-{SPAN}-01"}
+    assert poll.get_span_context().span_id == capture_spans.named("process order.shipped").parent_id

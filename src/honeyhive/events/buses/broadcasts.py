@@ -14,7 +14,7 @@ from honeyhive.events.buses.delivery import Dispatcher
 from honeyhive.events.buses.order import KeyedOrder
 from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.messages import Message
-from honeyhive.events.tracing import MessageTracing, continued
+from honeyhive.events.tracing import MessageTracing
 from honeyhive.resilience import RetryPolicy
 from honeyhive.utils.clock import Clock
 
@@ -119,9 +119,7 @@ class Backlogs:
     async def _work_off(self, listener: Subscription, backlog: _Backlog) -> None:
         try:
             while backlog.waiting and listener in self._audience.listeners:
-                message = backlog.waiting.popleft()
-                with continued(message.trace_context):
-                    await self._audience.tell_one(listener, message)
+                await self._audience.tell_one(listener, backlog.waiting.popleft())
         finally:
             del self._backlogs[listener]
             if backlog.missed:

@@ -110,7 +110,7 @@ class BrokerMessageBus(MessageBus, Broadcaster):
         self._max_deliveries = max_deliveries
         self._publishing = dataclasses.replace(publishing, exceptions=broker.errors)
         self._subscriptions = Subscriptions(middleware)
-        self._tracing = MessageTracing(broker.system, broker.topology.name, broker.topology.group)
+        self._tracing = MessageTracing(broker.system, broker.topology.name, broker.topology.group, continuing=True)
         self.dead_letters = BrokerDeadLetters(broker, self._codec)
         self._dispatcher = Dispatcher(
             retry=retry,
@@ -265,8 +265,7 @@ class BrokerMessageBus(MessageBus, Broadcaster):
         """
         await self.open()
         subscription = self._subscriptions.named(letter.handler, letter.message)
-        with continued(letter.message.trace_context):
-            outcomes = await self._dispatcher.deliver(letter.message, (subscription,))
+        outcomes = await self._dispatcher.deliver(letter.message, (subscription,))
         await self.dead_letters.discard(letter)
         raise_errors(letter.message, outcomes)
         return PublishResult(letter.message, outcomes)
@@ -405,9 +404,11 @@ class BrokerMessageBus(MessageBus, Broadcaster):
                 if delivery.count > self._max_deliveries:
                     await self._reject(never_survived(message, delivery.count, self._clock))
                 else:
-                    with continued(message.trace_context), delivered(message, delivery.count):
+                    with delivered(message, delivery.count):
                         outcomes = await self._dispatcher.deliver(message, self._subscriptions.of(message))
-                        log_errors(message, outcomes)
+                    if failed := [each for each in outcomes if each.error is not None]:
+                        with continued(message.trace_context):
+                            log_errors(message, failed)
                 self._handled.add(message.id)
             await self._acknowledge(delivery)
 
