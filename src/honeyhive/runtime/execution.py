@@ -50,8 +50,9 @@ class Execution:
     def attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes, named by OpenTelemetry's conventions where those have a name."""
         found: dict[str, str | int | float] = {"honeyhive.execution.kind": self.kind}
-        if self.handler:
-            found["code.function.name"] = self.handler
+        handler = self.handler
+        if handler:
+            found["code.function.name"] = handler
         return found
 
 

@@ -17,6 +17,7 @@ from honeyhive.runtime.interceptors import NOTHING
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.propagation import joined_context
 from honeyhive.tracer.registry import discover_tracer
+from honeyhive.tracer.span import Span
 
 __all__ = ["Tracing"]
 
@@ -101,7 +102,8 @@ def _told_span_of(execution: MessageExecution) -> bool:
     if span is None or not span.is_recording():
         return False
     is_of_bus = getattr(span, "name", "") == execution.name
-    span.set_attributes(_typed(execution.delivery_attributes() if is_of_bus else execution.attributes()))
+    attributes = _typed(execution.delivery_attributes() if is_of_bus else execution.attributes())
+    (span.set_plain_attributes if type(span) is Span else span.set_attributes)(attributes)
     return True
 
 

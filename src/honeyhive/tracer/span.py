@@ -342,6 +342,19 @@ class Span(Enterable, SdkSpan):
         for key, value in attributes.items():
             self.set_attribute(key, value)
 
+    def set_plain_attributes(self, attributes: Mapping[str, str | int | float]) -> None:
+        """Set attributes that only our own code names and whose values it knows to be plain: most of a setting is checks."""
+        found = self._dyn
+        if (
+            found is not None
+            and self._end_time is None
+            and self._details.attributes is None
+            and len(found) + len(attributes) <= self._st.fast_count
+        ):
+            found.update(attributes)
+        else:
+            self.set_attributes(attributes)
+
     @property
     def attributes(self) -> Mapping[str, AttributeValue]:
         return MappingProxyType(self._attributes or {})

@@ -42,6 +42,17 @@ async def test_everybody_has_a_share_of_their_own() -> None:
 
 
 @pytest.mark.anyio
+async def test_of_too_many_keys_the_one_that_was_quiet_longest_is_forgotten() -> None:
+    limit = RateLimit(rate=1, key=lambda execution: execution.carrier["user"], max_keys=2, clock=ManualClock())
+    executions = {user: HttpExecution(name="x", method="GET", path="/", carrier={"user": user}) for user in "abc"}
+
+    found = [await admitted(limit, executions[user]) for user in "abacab"]
+
+    # When c comes, b has been quiet longest: it begins anew, and a does not.
+    assert [True, True, False, True, False, True] == found
+
+
+@pytest.mark.anyio
 async def test_messages_wait_for_their_turn() -> None:
     limit = RateLimit(rate=1000, burst=1)
     message = MessageExecution(name="process Placed", message_type="Placed", message_id="1")

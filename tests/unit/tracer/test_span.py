@@ -81,6 +81,25 @@ def test_whatever_is_done_to_it_reads_as_the_sdks_span_reads(acts: list[tuple[An
     assert expected == found
 
 
+@pytest.mark.parametrize("most", [0, 1, 3, 128])
+@pytest.mark.parametrize("before", ["begun", "read", "ended"])
+def test_plain_attributes_are_set_as_others_are(most: int, before: str) -> None:
+    tracer = TracerProvider(span_limits=SpanLimits(max_span_attributes=most), shutdown_on_exit=False).get_tracer("laws")
+    plain, usual = (tracer.start_span("begin", attributes={"first": 1, "second": "b"}) for _ in range(2))
+    assert isinstance(plain, Span)
+    assert isinstance(usual, Span)
+    for span in (plain, usual):
+        if before == "read":
+            dict(span.attributes)
+        elif before == "ended":
+            span.end()
+
+    plain.set_plain_attributes({"own": "c", "other": 0.5})
+    usual.set_attributes({"own": "c", "other": 0.5})
+
+    assert list(usual.attributes.items()) == list(plain.attributes.items())
+
+
 def test_it_is_an_instance_of_every_kind_of_span(tracer: HoneyHiveTracer) -> None:
     span = tracer.start_span("x")
 
