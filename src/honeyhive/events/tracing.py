@@ -22,8 +22,6 @@ from honeyhive.events.lineage import trace_of
 from honeyhive.events.messages import is_traced
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.baggage import context_of, headers_of
-from honeyhive.tracer.current_span import EnteredSpan
-from honeyhive.tracer.entering import entered
 from honeyhive.tracer.identity import CallSite
 
 if TYPE_CHECKING:
@@ -85,9 +83,9 @@ class MessageTracing:
         around, site = _context_of(message, context), self._sending(message.type)
         if identity is None:
             return _published(_current_span(tracer, SpanKind.PRODUCER, site, message, around))
-        span = tracer.start_at(site, SpanKind.PRODUCER, _own_attributes(message), around)
-        inside = entered(around, span)
-        return EnteredSpan(span, inside, headers_of(inside, identity))
+        span = tracer.enter_at(site, SpanKind.PRODUCER, _own_attributes(message), around)
+        span.given = headers_of(span.context, identity)
+        return span  # type: ignore[no-any-return]
 
     def processing(self, message: Message, handler: str) -> AbstractContextManager[Span]:
         """Put a span around one handler of *message*, if it is traced; the trace goes on in any case."""
@@ -100,8 +98,7 @@ class MessageTracing:
         site = self._processing(message.type, handler)
         if identity is None:
             return _current_span(tracer, SpanKind.CONSUMER, site, message, context)
-        span = tracer.start_at(site, SpanKind.CONSUMER, _own_attributes(message), context)
-        return EnteredSpan(span, entered(context, span), span)
+        return tracer.enter_at(site, SpanKind.CONSUMER, _own_attributes(message), context)  # type: ignore[no-any-return]
 
     def rejected(self, message: Message, reason: str) -> None:
         """Leave a failed span of *message*, in the trace it came with: no handler will be called for it."""

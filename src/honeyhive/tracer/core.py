@@ -31,8 +31,9 @@ from opentelemetry.trace import (
 from opentelemetry.trace import Span as ApiSpan
 
 from honeyhive.tracer import context as hh_context
-from honeyhive.tracer.current_span import CurrentSpan
+from honeyhive.tracer.current_span import CurrentSpan, EnteredSpan
 from honeyhive.tracer.details import NO_STATE, Details, below_remote, usual_details
+from honeyhive.tracer.entering import entered
 from honeyhive.tracer.identity import CallSite, Identity
 from honeyhive.tracer.processors import Processors
 from honeyhive.tracer.remote import RemoteSpan
@@ -177,34 +178,39 @@ class Tracer(sdk.Tracer):
         span.begin(context, start_time)
         return span
 
-    def start_at(
-        self,
-        site: CallSite,
-        kind: SpanKind = SpanKind.INTERNAL,
-        texts: dict[str, AttributeValue] | None = None,
-        context: Context | None = None,
-    ) -> Span | UnrecordedSpan:
-        """Start a span of *site*.
+    def start_at(self, site: CallSite, kind: SpanKind = SpanKind.INTERNAL) -> Span | UnrecordedSpan:
+        """Start a span of *site* in the current context."""
+        context, details = _current(), usual_details(kind)
+        span = self.prepare(site.name, context, details, site)
+        if span is None:
+            span = self.prepare_by_sampler(site.name, context, details, site, site.statics)
+        if type(span) is Span:
+            span.begin(context)
+        return span
+
+    def enter_at(
+        self, site: CallSite, kind: SpanKind, texts: dict[str, AttributeValue], context: Context
+    ) -> EnteredSpan:
+        """Start a span of *site* that is current in the block of what is returned.
 
         Args:
             site: What it shares with others.
             kind: OpenTelemetry's kind.
             texts: Attributes of its own, all of them texts; the span keeps the dictionary.
-            context: Where it starts; the current context by default.
+            context: Where it starts, and what holds in the block.
         """
-        where, details = _current() if context is None else context, usual_details(kind)
-        span = self.prepare(site.name, where, details, site)
+        details = usual_details(kind)
+        span = self.prepare(site.name, context, details, site)
         if span is None:
-            known = {**site.statics, **texts} if texts else site.statics
-            span = self.prepare_by_sampler(site.name, where, details, site, known)
-        elif texts and type(span) is Span:
+            span = self.prepare_by_sampler(site.name, context, details, site, {**site.statics, **texts})
+        elif type(span) is Span:
             if len(texts) <= span._st.fast_count:
                 span._dyn = texts
             else:
                 span.set_attributes(texts)
         if type(span) is Span:
-            span.begin(where)
-        return span
+            span.begin(context)
+        return EnteredSpan(span, entered(context, span))
 
     def prepare(
         self, name: str, where: Context, details: Details, site: CallSite | None = None, lineage: Lineage | None = None

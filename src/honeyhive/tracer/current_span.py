@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace import set_span_in_context
@@ -22,33 +22,37 @@ __all__ = ["CurrentSpan", "EnteredSpan"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 
 _current: Final = hh_context.current
 _attach: Final = hh_context.attach
 _reset: Final = hh_context.reset
 
 
-class EnteredSpan(Generic[T]):
+class EnteredSpan:
     """Makes a span that has begun the current one in a block, and ends it, as OpenTelemetry's own does.
 
     Args:
         span: The span.
         context: A context in which it is current.
-        given: What the block is given.
+
+    Attributes:
+        context: That context.
+        given: What the block is given; the span, unless something else is put here.
     """
 
-    __slots__ = ("_context", "_end", "_given", "_span", "_token")
+    __slots__ = ("_end", "_span", "_token", "context", "given")
 
-    def __init__(self, span: Enterable, context: Context, given: T) -> None:
-        self._span: Any = span
-        self._context = context
-        self._given = given
+    _span: Any
+    given: Any
+
+    def __init__(self, span: Enterable, context: Context) -> None:
+        self._span = self.given = span
         self._end = True
+        self.context = context
 
-    def __enter__(self) -> T:
-        self._token = _attach(self._context)
-        return self._given
+    def __enter__(self) -> Any:
+        self._token = _attach(self.context)
+        return self.given
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -64,7 +68,7 @@ class EnteredSpan(Generic[T]):
             span.end()
 
 
-class CurrentSpan(EnteredSpan[ApiSpan]):
+class CurrentSpan(EnteredSpan):
     """Starts a span, makes it current, and ends it: as a context manager or as a decorator.
 
     Used as a decorator it starts a span for each call, of a coroutine function for each

@@ -222,3 +222,21 @@ def test_a_message_that_brings_no_trace_is_handled_in_the_current_one(capture_sp
         pass
 
     assert poll.get_span_context().span_id == capture_spans.named("process order.shipped").parent_id
+
+
+UNTRACED = """
+import sys
+from honeyhive.events import Event, InMemoryMessageBus
+
+class Shipped(Event):
+    order: str
+
+InMemoryMessageBus().publish(Shipped(order="tea"))
+print("opentelemetry.sdk" in sys.modules)
+"""
+
+
+def test_where_nobody_traces_no_sdk_is_loaded() -> None:
+    done = subprocess.run([sys.executable, "-c", UNTRACED], capture_output=True, text=True, timeout=30, check=True)
+
+    assert "False\n" == done.stdout
