@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
 from honeyhive.tracer.export.cleaning import Cleaner, EncodeCounts, EncodeLimits
 from honeyhive.tracer.export.last_resort import by_official_encoder, without_attributes
@@ -237,13 +237,11 @@ class SpanEncoder:
         """Fields of any SDK span, read through its public face."""
         context = span.context
         parts = [_TRACE_ID, context.trace_id.to_bytes(16), _SPAN_ID, context.span_id.to_bytes(8)]
-        if context.trace_state:
-            parts.append(_trace_state(context))
         parent = span.parent
         if parent:
             parts += (_PARENT_ID, parent.span_id.to_bytes(8))
         parts += self._frame(span.name, span.start_time, span.end_time, texts)
-        parts.append(self._traits_in(span.kind, span.status, parent, texts))
+        parts.append(self._traits_in(span.kind, context.trace_state, span.status, parent, texts))
         self._add_mapping(parts, span, texts)
         self._add_details(parts, span, texts)
         return parts
@@ -251,13 +249,16 @@ class SpanEncoder:
     def _ours(self, span: Span, texts: list[bytes] | None) -> list[bytes]:
         """Fields of our own span, read from its slots without building what they stand for."""
         details = span._details
-        parts = [_TRACE_ID, span._tid.to_bytes(16), _SPAN_ID, span._sid.to_bytes(8)]
-        if details.trace_state:
-            parts.append(_trace_state(span._context))
+        parts = [
+            self._traits.get(details) or self._traits_of(details, texts),
+            _TRACE_ID,
+            span._tid.to_bytes(16),
+            _SPAN_ID,
+            span._sid.to_bytes(8),
+            *self._frame(span._name, span._start_time, span._end_time, texts),
+        ]
         if span._psid:
             parts += (_PARENT_ID, span._psid.to_bytes(8))
-        parts += self._frame(span._name, span._start_time, span._end_time, texts)
-        parts.append(self._traits.get(details) or self._traits_of(details, texts))
         if details.attributes is not None or not self._add_deferred(parts, span, texts):
             self._add_mapping(parts, span, texts)
         if details.events is not None or details.links is not None:
@@ -273,15 +274,17 @@ class SpanEncoder:
         )
 
     def _traits_of(self, details: Details, texts: list[bytes] | None) -> bytes:
-        encoded = self._traits_in(details.kind, details.status, details.parent, texts)
+        encoded = self._traits_in(details.kind, details.trace_state, details.status, details.parent, texts)
         if details.is_shared:
             _remember(self._traits, details, encoded)
         return encoded
 
-    def _traits_in(self, kind: SpanKind, status: Status | None, parent: object, texts: list[bytes] | None) -> bytes:
-        """Kind, flags and status: all that most spans have alike."""
+    def _traits_in(
+        self, kind: SpanKind, state: TraceState, status: Status | None, parent: object, texts: list[bytes] | None
+    ) -> bytes:
+        """Kind, trace state, flags and status: what most spans have alike."""
         flags = _REMOTE_PARENT if isinstance(parent, SpanContext) and parent.is_remote else _LOCAL_PARENT
-        return _KINDS[kind] + flags + self._status(status, texts)
+        return _KINDS[kind] + (_trace_state(state) if state else b"") + flags + self._status(status, texts)
 
     def _name(self, name: str, texts: list[bytes] | None) -> bytes:
         if len(name) > _LONGEST_NAME:
@@ -396,8 +399,6 @@ class SpanEncoder:
 
     def _statics(self, span: Span) -> _Statics:
         sessions, baggage = span._loc, span._bag
-        if baggage and not _TEXTS.issuperset(map(type, baggage.values())):
-            return self._spell_statics(span)
         key = (
             id(span._site),
             id(span._st),
@@ -405,10 +406,15 @@ class SpanEncoder:
             tuple(sessions.items()) if sessions else None,
             tuple(baggage.items()) if baggage else None,
         )
-        known = self._statics_of.get(key)
+        try:
+            known = self._statics_of.get(key)
+        except TypeError:  # somebody's baggage that cannot be hashed
+            return self._spell_statics(span)
         if known is None:
             known = self._spell_statics(span)
-            _remember(self._statics_of, key, known, _REMEMBERED_SITES)
+            # Other values may be equal to one another and yet be spelled differently.
+            if not baggage or _TEXTS.issuperset(map(type, baggage.values())):
+                _remember(self._statics_of, key, known, _REMEMBERED_SITES)
         return known
 
     def _spell_statics(self, span: Span) -> _Statics:
@@ -496,8 +502,8 @@ def _remember(cache: dict[_K, _V], key: _K, value: _V, most: int = _REMEMBERED) 
     cache[key] = value
 
 
-def _trace_state(context: SpanContext) -> bytes:
-    pairs = ",".join(f"{key}={value}" for key, value in context.trace_state.items())
+def _trace_state(state: TraceState) -> bytes:
+    pairs = ",".join(f"{key}={value}" for key, value in state.items())
     return _TRACE_STATE + delimited(utf8(pairs))
 
 

@@ -60,6 +60,37 @@ class _Key:
         self.fields: dict[str, bytes] = {}
 
 
+class _Keys(dict[str, _Key]):
+    """Keys by name, each made when it is first asked for.
+
+    Args:
+        tag: Of the fields.
+        cleaner: Says what may leave.
+    """
+
+    def __init__(self, tag: bytes, cleaner: Cleaner) -> None:
+        super().__init__()
+        self._tag = tag
+        self._cleaner = cleaner
+        self._remembered = 0
+
+    def __missing__(self, key: str) -> _Key:
+        head = key_value(self._cleaner.text(name_text(key)), None)[:-1]  # without the empty value's length
+        is_usual = type(key) is str and len(key) <= _LONGEST_KEY
+        known = _Key(self._tag, head, trusted=is_usual and self._cleaner.trusts(key))
+        if is_usual:
+            self.note_more()
+            self[key] = known
+        return known
+
+    def note_more(self) -> None:
+        """Count a key, or a part of one, that is about to be remembered."""
+        self._remembered += 1
+        if self._remembered > _REMEMBERED:
+            self.clear()
+            self._remembered = 1
+
+
 class PairEncoder:
     """Encodes attributes as fields of one number. For one thread at a time.
 
@@ -71,8 +102,7 @@ class PairEncoder:
     def __init__(self, tag: bytes, cleaner: Cleaner) -> None:
         self._tag = tag
         self._cleaner = cleaner
-        self._keys: dict[str, _Key] = {}
-        self._remembered = 0
+        self._keys = _Keys(tag, cleaner)
 
     def add(self, parts: list[bytes], attributes: Mapping[str, object] | None, texts: list[bytes] | None) -> None:
         """Append the fields of *attributes* to *parts*.
@@ -99,7 +129,7 @@ class PairEncoder:
         elif texts is None:
             parts.append(self._field(key, value.decode()))
         else:
-            known = self._keys.get(key) or self._key(key)
+            known = self._keys[key]
             if not known.trusted or len(value) > self._cleaner.longest:
                 raise CareNeeded
             texts.append(value)
@@ -120,8 +150,9 @@ class PairEncoder:
     def _add_quickly(self, parts: list[bytes], attributes: Mapping[str, object], texts: list[bytes]) -> None:
         # One loop that calls little, for it runs for every attribute of every span.
         keys, append, short, short_enough = self._keys, parts.append, _SHORT, self._cleaner.short_enough
+        last, text = None, b""
         for key, value in attributes.items():
-            known = keys.get(key) or self._key(key)
+            known = keys[key]
             kind = type(value)
             if not known.trusted:
                 raise CareNeeded
@@ -134,18 +165,16 @@ class PairEncoder:
                     if field is not None:
                         append(field)
                         continue
-                if length > short_enough:
-                    raise CareNeeded
-                text = utf8(value)  # type: ignore[arg-type]
-                texts.append(text)
+                if value is not last:  # the id of a message stands under several keys
+                    if length > short_enough:
+                        raise CareNeeded
+                    last, text = value, utf8(value)  # type: ignore[arg-type]
+                    texts.append(text)
                 before = known.before_text.get(len(text)) or self._before_text(known, len(text))
                 parts += (before, text)
-            elif kind is int:
-                if 0 <= value < _SMALL_ENOUGH:  # type: ignore[operator]
-                    number = SMALL[value]  # type: ignore[call-overload]
-                    parts += (known.before_int[len(number)], number)
-                else:
-                    append(self._pair(known, any_value(value)))
+            elif kind is int and 0 <= value < _SMALL_ENOUGH:  # type: ignore[operator]
+                number = SMALL[value]  # type: ignore[call-overload]
+                parts += (known.before_int[len(number)], number)
             elif kind is float:
                 parts += (known.before_double, double(value))
             else:
@@ -155,7 +184,7 @@ class PairEncoder:
         """Spell and remember a text that can leave and may come again."""
         if len(value) > self._cleaner.short_enough or self._cleaner.suspects((utf8(value),)):
             raise CareNeeded
-        self._count_remembered()
+        self._keys.note_more()
         field = known.fields[value] = self._pair(known, any_value(value))
         return field
 
@@ -166,14 +195,16 @@ class PairEncoder:
         size = varint(known.size + len(size_of_body) + len(spelled) + length)
         before = b"".join((self._tag, size, known.head, size_of_body, spelled))
         if length < _ONE_BYTE_HOLDS:
-            self._count_remembered()
+            self._keys.note_more()
             known.before_text[length] = before
         return before
 
     def _quick_other(self, known: _Key, value: object, texts: list[bytes]) -> bytes:
-        """Spell a boolean, or a flat sequence of scalars, as OpenTelemetry's attributes are."""
+        """Spell a boolean, a large number, or a flat sequence of scalars, as OpenTelemetry's attributes are."""
         if type(value) is bool:
             return known.true if value else known.false
+        if type(value) is int:
+            return self._pair(known, any_value(value))
         if type(value) is not tuple and type(value) is not list:
             raise CareNeeded
         for item in value:
@@ -197,33 +228,13 @@ class PairEncoder:
             value = self._cleaner.cut(value)
         elif type(value) not in _SCALARS:
             return self._structure(key, value)
-        return self._pair(self._known(key), any_value(self._cleaner.value(key, value)))
+        return self._pair(self._keys[key], any_value(self._cleaner.value(key, value)))
 
     def _structure(self, key: str, value: object) -> bytes:
         if len(any_value(value)) > self._cleaner.longest:
             self._cleaner.counts.truncated += 1
             return self._field(key, self._cleaner.cut_captured(capture(value)))
-        return self._pair(self._known(key), any_value(self._cleaner.value(key, value)))
+        return self._pair(self._keys[key], any_value(self._cleaner.value(key, value)))
 
     def _pair(self, known: _Key, body: bytes) -> bytes:
         return self._tag + delimited(known.head + delimited(body))
-
-    # -- memory ------------------------------------------------------------------------------
-
-    def _known(self, key: str) -> _Key:
-        return self._keys.get(key) or self._key(key)
-
-    def _key(self, key: str) -> _Key:
-        head = key_value(self._cleaner.text(name_text(key)), None)[:-1]  # without the empty value's length
-        is_usual = type(key) is str and len(key) <= _LONGEST_KEY
-        known = _Key(self._tag, head, trusted=is_usual and self._cleaner.trusts(key))
-        if is_usual:
-            self._count_remembered()
-            self._keys[key] = known
-        return known
-
-    def _count_remembered(self) -> None:
-        self._remembered += 1
-        if self._remembered > _REMEMBERED:
-            self._keys.clear()
-            self._remembered = 1

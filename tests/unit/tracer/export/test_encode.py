@@ -354,6 +354,16 @@ def test_what_is_cut_or_redacted_in_a_suspect_span_is_counted_once() -> None:
     assert (2, 1) == (encoder.counts.redacted, encoder.counts.truncated)
 
 
+def test_a_secret_under_several_keys_is_redacted_under_each() -> None:
+    encoder = SpanEncoder(Redactor())
+    text = f"use {SECRET} please " + "x" * 40
+
+    encoded = encoder.request([span_with({"a": text, "b": text, "c": "fine " * 20, "d": text})])
+
+    assert SECRET.encode() not in encoded
+    assert 3 == encoder.counts.redacted
+
+
 def test_a_mask_sees_every_value_also_harmless_ones() -> None:
     seen: list[object] = []
     encoder = SpanEncoder(Redactor(mask=lambda key, value: seen.append(value) or "masked"))

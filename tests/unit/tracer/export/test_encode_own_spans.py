@@ -142,7 +142,9 @@ def test_baggage_and_sessions_are_encoded(traced: tuple[TestableTracer, MemoryEx
     same(span)
 
 
-@pytest.mark.parametrize("second", [{"tenant": "b"}, {"tenant": "a", "user": "u"}, {"tenant": 1}, {"tenant": True}, {}])
+@pytest.mark.parametrize(
+    "second", [{"tenant": "b"}, {"tenant": "a", "user": "u"}, {"tenant": 1}, {"tenant": True}, {"tenant": ["a"]}, {}]
+)
 def test_spans_with_much_alike_keep_the_baggage_that_is_their_own(
     traced: tuple[TestableTracer, MemoryExporter], second: dict[str, object]
 ) -> None:
