@@ -6,7 +6,7 @@ It works with any tracer that stands on OpenTelemetry, and with none.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -24,10 +24,10 @@ __all__ = [
     "CARRIED",
     "NO_TRACE",
     "current_message",
-    "delivered",
     "delivery_count",
     "handled_message",
     "handling",
+    "note_delivery",
     "trace_of",
 ]
 
@@ -45,7 +45,9 @@ def current_message() -> Message | None:
     return handled_message.get()
 
 
-_delivered: ContextVar[tuple[str, int]] = ContextVar("delivered", default=("", 1))
+_NOTHING = ("", 1)
+
+_delivered: ContextVar[tuple[str, int]] = ContextVar("delivered", default=_NOTHING)
 """The id of the message that an engine has delivered here, and how often."""
 
 
@@ -60,22 +62,10 @@ def delivery_count(message: Message | None = None) -> int:
     return count if asked is not None and asked.id == identity else 1
 
 
-def delivered(message: Message, count: int) -> AbstractContextManager[object]:
-    """Let `delivery_count` tell *count* of *message* in this block."""
-    return _FIRST if count == 1 else _delivered_again(message, count)
-
-
-@contextmanager
-def _delivered_again(message: Message, count: int) -> Iterator[None]:
-    token = _delivered.set((message.id, count))
-    try:
-        yield
-    finally:
-        _delivered.reset(token)
-
-
-_FIRST: AbstractContextManager[object] = nullcontext()
-"""What is delivered for the first time has the count of what no engine has delivered."""
+def note_delivery(message: Message, count: int) -> None:
+    """Let `delivery_count` tell *count* of *message* from here on, until another one is delivered here."""
+    if count != 1 or _delivered.get() is not _NOTHING:  # the first time is what is told anyhow
+        _delivered.set((message.id, count))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,7 +21,9 @@ from honeyhive.events.lineage import trace_of
 from honeyhive.events.messages import is_traced
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.baggage import context_of, headers_of
+from honeyhive.tracer.details import usual_details
 from honeyhive.tracer.identity import CallSite
+from honeyhive.tracer.registry import identity_in
 
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context
@@ -37,13 +38,14 @@ T = TypeVar("T")
 
 _SCOPE = "honeyhive.events"
 _SITES = 256
+_PRODUCER, _CONSUMER = usual_details(SpanKind.PRODUCER), usual_details(SpanKind.CONSUMER)
 _UNKNOWN = object()
 _tracers: weakref.WeakKeyDictionary[TracerProvider, Tracer] = weakref.WeakKeyDictionary()
 
 
 def records_spans() -> bool:
     """Tell whether there is a tracer here at all."""
-    return _tracer(_identity(hh_context.current())) is not None
+    return _tracer(identity_in(hh_context.current())) is not None
 
 
 def continued(trace_context: Mapping[str, str]) -> AbstractContextManager[None]:
@@ -76,14 +78,14 @@ class MessageTracing:
         That is the headers of the trace, and the session of the tracer, where the span belongs to one of ours.
         """
         context = hh_context.current()
-        identity = _identity(context)
+        identity = identity_in(context)
         tracer = _tracer(identity)
         if tracer is None or not is_traced(message):
             return nullcontext(message.trace_context or trace_of())
         around, site = _context_of(message, context), self._sending(message.type)
         if identity is None:
             return _published(_current_span(tracer, SpanKind.PRODUCER, site, message, around))
-        span = tracer.enter_at(site, SpanKind.PRODUCER, _own_attributes(message), around)
+        span = tracer.enter_at(site, _PRODUCER, _own_attributes(message), around)
         span.given = headers_of(span.context, identity)
         return span  # type: ignore[no-any-return]
 
@@ -91,19 +93,19 @@ class MessageTracing:
         """Put a span around one handler of *message*, if it is traced; the trace goes on in any case."""
         continues = self._continuing and message.trace_context
         context = context_of(message.trace_context) if continues else hh_context.current()
-        identity = _identity(context)
+        identity = identity_in(context)
         tracer = _tracer(identity)
         if tracer is None or not is_traced(message):
             return _Attached(context, otel_trace.INVALID_SPAN) if continues else _UNRECORDED
         site = self._processing(message.type, handler)
         if identity is None:
             return _current_span(tracer, SpanKind.CONSUMER, site, message, context)
-        return tracer.enter_at(site, SpanKind.CONSUMER, _own_attributes(message), context)  # type: ignore[no-any-return]
+        return tracer.enter_at(site, _CONSUMER, _own_attributes(message), context)  # type: ignore[no-any-return]
 
     def rejected(self, message: Message, reason: str) -> None:
         """Leave a failed span of *message*, in the trace it came with: no handler will be called for it."""
         context = context_of(message.trace_context) if message.trace_context else hh_context.current()
-        tracer = _tracer(_identity(context))
+        tracer = _tracer(identity_in(context))
         if tracer is None:
             return
         site = self._processing(message.type)
@@ -179,7 +181,7 @@ _UNRECORDED = nullcontext(otel_trace.INVALID_SPAN)
 @contextmanager
 def spanned(title: str, attributes: Mapping[str, str]) -> Iterator[None]:
     """Put a span around a block, where there is a tracer; an error that leaves the block is on it."""
-    tracer = _tracer(_identity(hh_context.current()))
+    tracer = _tracer(identity_in(hh_context.current()))
     if tracer is None:
         yield
         return
@@ -191,12 +193,6 @@ def mark_failed(span: Span, error: BaseException) -> None:
     """Put *error* on *span*, for errors that do not leave its block."""
     span.record_exception(error)
     span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-
-
-def _identity(context: Context) -> Identity | None:
-    """Return whose tracer of ours is meant in *context*, if any."""
-    registry = sys.modules.get("honeyhive.tracer.registry")
-    return None if registry is None else registry.identity_in(context)
 
 
 def _tracer(identity: Identity | None) -> Any:

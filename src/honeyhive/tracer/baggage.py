@@ -16,9 +16,9 @@ from honeyhive.tracer.context import (
     SPAN_KEY,
     Baggage,
     baggage_in,
+    baggage_with_session,
     current,
     with_baggage,
-    with_own_session,
     with_value,
 )
 from honeyhive.tracer.traceparent import TraceParentPropagator, parent_in, trace_headers
@@ -57,7 +57,7 @@ def w3c_headers() -> TextMapPropagator:
 def headers_of(context: Context, identity: Identity) -> dict[str, str]:
     """Return the headers by which another process continues the trace of *context*, in its session or the tracer's own."""
     headers = trace_headers(context)
-    if header := baggage_header(with_own_session(baggage_in(context), identity)):
+    if header := baggage_header(baggage_with_session(context, identity)):
         headers[_HEADER] = header
     return headers
 

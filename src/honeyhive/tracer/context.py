@@ -40,6 +40,7 @@ __all__ = [
     "Baggage",
     "attach",
     "baggage_in",
+    "baggage_with_session",
     "carried",
     "current",
     "current_session_of",
@@ -53,7 +54,6 @@ __all__ = [
     "session_of",
     "span_for",
     "with_baggage",
-    "with_own_session",
     "with_session",
     "with_tracer",
     "with_value",
@@ -216,8 +216,10 @@ def with_session(context: Context, identity: Identity, session_id: str) -> Conte
     return with_baggage(with_value(context, SESSIONS_KEY, sessions), session_entries(identity, session_id))
 
 
-def with_own_session(baggage: Baggage, identity: Identity) -> Baggage:
-    """Return *baggage* with the own session of the tracer, where it names none: the next process is to join it."""
+def baggage_with_session(context: Mapping[str, object], identity: Identity) -> Baggage:
+    """Return the baggage of *context*, where it names no session with the tracer's own, for the next process to join."""
+    found = context.get(BAGGAGE_KEY)
+    baggage = _NO_BAGGAGE if found is None else baggage_in(context)
     session_id = identity.session_id
     if session_id is None or "session_id" in baggage:
         return baggage

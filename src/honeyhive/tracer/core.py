@@ -189,17 +189,16 @@ class Tracer(sdk.Tracer):
         return span
 
     def enter_at(
-        self, site: CallSite, kind: SpanKind, texts: dict[str, AttributeValue], context: Context
+        self, site: CallSite, details: Details, texts: dict[str, AttributeValue], context: Context
     ) -> EnteredSpan:
         """Start a span of *site* that is current in the block of what is returned.
 
         Args:
             site: What it shares with others.
-            kind: OpenTelemetry's kind.
+            details: What it begins with.
             texts: Attributes of its own, all of them texts; the span keeps the dictionary.
             context: Where it starts, and what holds in the block.
         """
-        details = usual_details(kind)
         span = self.prepare(site.name, context, details, site)
         if span is None:
             span = self.prepare_by_sampler(site.name, context, details, site, {**site.statics, **texts})
@@ -212,7 +211,7 @@ class Tracer(sdk.Tracer):
             span.begin(context)
         return EnteredSpan(span, entered(context, span))
 
-    def prepare(
+    def prepare(  # noqa: PLR0912 -- flat on purpose
         self, name: str, where: Context, details: Details, site: CallSite | None = None, lineage: Lineage | None = None
     ) -> Span | UnrecordedSpan | None:
         """Create a span in the context *where*; one that records begins with :meth:`Span.begin`.
@@ -238,8 +237,12 @@ class Tracer(sdk.Tracer):
                 trace_id, parent_id = parent._tid, parent._sid
                 if parent._details.trace_state is not NO_STATE:
                     details = Details(details.kind, parent._details.trace_state)
-            elif (followed := _followed(state, parent, details)) is not None:
-                trace_id, parent_id, flags, details = followed
+            elif type(parent) is RemoteSpan and state.follows_remote and parent._flags in _FOLLOWED_FLAGS:
+                trace_id, parent_id, flags = parent._tid, parent._sid, parent._flags
+                details = below_remote(details)
+            elif (remote := _followed(state, parent)) is not None:
+                trace_id, parent_id, flags = remote.trace_id, remote.span_id, remote.trace_flags & _KEPT_FLAGS
+                details = Details(details.kind, remote.trace_state, remote)
             else:
                 return _left_out_below(state, parent)
             span_id = _bits(64) or 1
@@ -350,20 +353,12 @@ def _left_out(state: SpanState, trace_id: int) -> UnrecordedSpan | None:
     return make_unrecorded(state, trace_id, _bits(64) or 1, state.root_flags & ~SAMPLED)
 
 
-def _followed(state: SpanState, parent: object, details: Details) -> tuple[int, int, int, Details] | None:
-    """Return trace, parent, flags and details below the span *parent* of another process, if a child is surely recorded."""
-    if not state.follows_remote:
-        return None
-    if type(parent) is RemoteSpan:
-        flags = parent._flags
-        return (parent._tid, parent._sid, flags, below_remote(details)) if flags in _FOLLOWED_FLAGS else None
-    if type(parent) is not NonRecordingSpan:
+def _followed(state: SpanState, parent: object) -> SpanContext | None:
+    """Return who the span *parent* of another process is, if it is certain that a child of it is recorded."""
+    if type(parent) is not NonRecordingSpan or not state.follows_remote:
         return None
     found = parent.get_span_context()
-    if not (found.is_remote and found.is_valid and found.trace_flags & SAMPLED):
-        return None
-    flags = found.trace_flags & _KEPT_FLAGS
-    return found.trace_id, found.span_id, flags, Details(details.kind, found.trace_state, found)
+    return found if found.is_remote and found.is_valid and found.trace_flags & SAMPLED else None
 
 
 def _left_out_below(state: SpanState, parent: object) -> UnrecordedSpan | None:

@@ -70,8 +70,8 @@ def entered(context: Context, span: Enterable) -> Context:
     inner = Context(context)
     _put(inner, _SPAN_KEY, span)
     identity = span._st.identity
-    owner = hh_context.owner_in(context)
-    if owner is not identity and owner is not None:
+    hidden = getattr(context.get(_SPAN_KEY), "_st", None)
+    if hidden is not None and hidden.identity is not identity and (owner := hidden.identity) is not None:
         _put(inner, owner.key, context[_SPAN_KEY])
     if _TRACER_KEY in context and identity is not None and context[_TRACER_KEY] is not identity:
         _put(inner, _TRACER_KEY, identity)

@@ -28,7 +28,7 @@ from honeyhive.events.buses.listener import Listener, Session
 from honeyhive.events.buses.partitions import unless
 from honeyhive.events.buses.subscriptions import Middleware, Subscription, Subscriptions
 from honeyhive.events.codec import MessageCodec
-from honeyhive.events.lineage import delivered
+from honeyhive.events.lineage import note_delivery
 from honeyhive.events.messages import Message, require_message
 from honeyhive.events.tracing import MessageTracing, continued
 from honeyhive.exceptions import BusClosedError, MessageFormatError, PublishError
@@ -404,8 +404,8 @@ class BrokerMessageBus(MessageBus, Broadcaster):
                 if delivery.count > self._max_deliveries:
                     await self._reject(never_survived(message, delivery.count, self._clock))
                 else:
-                    with delivered(message, delivery.count):
-                        outcomes = await self._dispatcher.deliver(message, self._subscriptions.of(message))
+                    note_delivery(message, delivery.count)
+                    outcomes = await self._dispatcher.deliver(message, self._subscriptions.of(message))
                     if failed := [each for each in outcomes if each.error is not None]:
                         with continued(message.trace_context):
                             log_errors(message, failed)

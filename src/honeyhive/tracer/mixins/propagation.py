@@ -32,8 +32,8 @@ class TracerPropagationMixin(TracerPropagationInterface, NeedsIdentity, NeedsPro
 
     def _with_own_session(self, context: Context) -> Context:
         """Add the tracer's own session where the context has none, so the next process joins it."""
-        found = hh_context.baggage_in(context)
-        return hh_context.with_value(context, hh_context.BAGGAGE_KEY, hh_context.with_own_session(found, self.identity))
+        entries = hh_context.baggage_with_session(context, self.identity)
+        return hh_context.with_value(context, hh_context.BAGGAGE_KEY, entries)
 
     def extract_context(self, carrier: Mapping[str, str]) -> Context:
         with guard("extract_context"):
