@@ -11,8 +11,8 @@ from honeyhive.utils.fork import Renewable, renew_after_fork
 __all__ = ["RandomIds", "event_id", "is_uuid", "new_session_id"]
 
 _EVENT_NAMESPACE = uuid.UUID("9a1b6e62-2f0c-5d8e-8f5a-6a0f4c1d7b23")
-_RANDOM_BITS = 0xFFFFFFFF_FFFF_0FFF_3FFF_FFFFFFFFFFFF
-_VERSION_AND_VARIANT = 0x4000_8000_000000000000  # RFC 9562: version 4, variant 10
+_VARIANT = bytes.maketrans(b"0123456789abcdef", b"89ab" * 4)  # RFC 9562: it begins with the bits 10
+_AT_ONCE = 64
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 
 
@@ -26,11 +26,12 @@ class RandomIds(Renewable):
         seed: Makes the ids predictable, for tests; from the operating system's entropy by default.
     """
 
-    __slots__ = ("__weakref__", "_bits", "_random")
+    __slots__ = ("__weakref__", "_bits", "_random", "_uuids")
 
     def __init__(self, seed: int | None = None) -> None:
         self._random = random.Random(seed)  # noqa: S311 - unique, not secret
         self._bits = self._random.getrandbits
+        self._uuids: list[str] = []
         renew_after_fork(self)
 
     def trace_id(self) -> int:
@@ -43,12 +44,29 @@ class RandomIds(Renewable):
 
     def uuid(self) -> str:
         """Return a new random UUID (version 4, lower case); several times cheaper than ``str(uuid.uuid4())``."""
-        digits = f"{self._bits(128) & _RANDOM_BITS | _VERSION_AND_VARIANT:032x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        try:
+            return self._uuids.pop()
+        except IndexError:
+            drawn = _uuids(self._random)
+            self._uuids.extend(drawn[1:])
+            return drawn[0]
 
     def renew(self) -> None:
         """Seed anew: a forked child must not repeat its parent's ids."""
         self._random.seed()
+        self._uuids.clear()
+
+
+def _uuids(source: random.Random) -> list[str]:
+    """Return some random UUIDs. They are written below one another, and a column of their digits is changed at once."""
+    width = 38  # the 36 characters of a UUID, and two blanks
+    texts = bytearray(source.randbytes(width // 2 * _AT_ONCE).hex(), "ascii")
+    for hyphen in (8, 13, 18, 23):
+        texts[hyphen::width] = b"-" * _AT_ONCE
+    texts[14::width] = b"4" * _AT_ONCE
+    texts[19::width] = texts[19::width].translate(_VARIANT)
+    texts[36::width] = texts[37::width] = b" " * _AT_ONCE
+    return texts.decode().split()
 
 
 def new_session_id() -> str:
