@@ -23,7 +23,7 @@ class Catalogue(Renewable):
 
     def __init__(self) -> None:
         self._by_name: dict[str, weakref.WeakSet[type[Message]]] = {}
-        self._found: dict[tuple[str, str | None], weakref.ref[type[Message]]] = {}
+        self._found: dict[tuple[str, str | None] | bytes, weakref.ref[type[Message]]] = {}
         self.renew()
         renew_after_fork(self)
 
@@ -52,9 +52,20 @@ class Catalogue(Renewable):
         Raises:
             MessageFormatError: Several classes have that name, and *hint* names none of them.
         """
-        known = self._found.get((name, hint))
-        answer = known() if known is not None else None
-        return self._look_up(name, hint) if answer is None else answer
+        known = self.recall((name, hint))
+        return self._look_up(name, hint) if known is None else known
+
+    def recall(self, mark: tuple[str, str | None] | bytes) -> type[Message] | None:
+        """Return the class noted under *mark*, unless another has been declared since; ``None`` if there is none."""
+        known = self._found.get(mark)
+        return None if known is None else known()
+
+    def note(self, mark: bytes, name: str, hint: str | None) -> None:
+        """Let `recall` tell for *mark* what `find` has told for *name* and *hint*."""
+        with self._changing:
+            known = self._found.get((name, hint))
+            if known is not None and len(self._found) < _MOST_FOUND:
+                self._found[mark] = known
 
     def _look_up(self, name: str, hint: str | None) -> type[Message] | None:
         with self._changing:

@@ -7,16 +7,18 @@ Reading restores the class and the types its fields are annotated with. What no 
 from __future__ import annotations
 
 import base64
+import functools
 import inspect
 import sys
-import weakref
-from collections.abc import Iterable, Mapping
+import types
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, Union, cast, get_args, get_origin
 
 from honeyhive.events.catalogue import Catalogue, declared_types, python_name
+from honeyhive.events.forms import NO_EXTENSIONS, form_of
 from honeyhive.events.lineage import CARRIED, NO_TRACE
-from honeyhive.events.messages import Message, UnknownMessage, content_names, restore
+from honeyhive.events.messages import Message, UnknownMessage
 from honeyhive.exceptions import MessageFormatError
 from honeyhive.utils.frozen import FrozenDict, immutable
 
@@ -25,10 +27,35 @@ if TYPE_CHECKING:
 
 __all__ = ["MessageCodec", "decode", "encode", "is_json", "legible"]
 
-_JSON = "application/json"
-_NOTHING: FrozenDict[str, Any] = FrozenDict()
-_OWN = frozenset({"correlationid", "causationid", "partitionkey", "pythontype", *CARRIED})
-_ATTRIBUTES = frozenset({"specversion", "id", "source", "type", "subject", "time", "data", "data_base64"})
+_JSON: Final = "application/json"
+_VERSION: Final = "1.0"
+_LARGE: Final = 2**63
+_END_OF_HEAD: Final = b',"id":'
+_START_OF_REST: Final = b'{"id":'
+_UNIONS: Final = (Union, types.UnionType)
+_NO_EXTENSIONS: Final = frozenset(
+    {"specversion", "type", "datacontenttype", "dataschema", "data", "data_base64", "partitionkey", "pythontype"}
+)
+"""The attributes that mean something here, besides those of which an envelope is made."""
+
+
+class _Json:
+    """What reads and writes JSON: loaded with the first document. Even an import that was made before costs like one."""
+
+    @functools.cached_property
+    def read(self) -> Callable[[bytes | str], Any]:
+        from pydantic_core import from_json
+
+        return from_json
+
+    @functools.cached_property
+    def write(self) -> Callable[..., bytes]:
+        from pydantic_core import to_json
+
+        return to_json
+
+
+_json = _Json()
 
 
 class MessageCodec:
@@ -60,18 +87,14 @@ class MessageCodec:
         Raises:
             MessageFormatError: A field holds what could not be read again; says which.
         """
-        content = None if isinstance(message, UnknownMessage) else _Content.of(type(message))
-        head = self._head(message)
-        if trace_context is not None:
-            for name in message.trace_context:
-                del head[name]
-            head.update(trace_context)
+        head = _head(message, message.trace_context if trace_context is None else trace_context)
+        if isinstance(message, UnknownMessage):
+            head |= {"specversion": _VERSION, "type": message.type, **message.attributes, **_foreign_data(message.data)}
+            return _json.write({**head, **(attributes or {})}, inf_nan_mode="strings")
         if attributes is not None:
             head.update(attributes)
-        if content is None:
-            return _json_of({**head, **_foreign_data(cast("UnknownMessage", message).data)})
-        # The content is text already, and not put together again just to become the same text.
-        return b"".join((content.to_json(head, inf_nan_mode="strings")[:-1], b',"data":', content.write(message), b"}"))
+        kind = type(message)
+        return (kind._shape or _shape_of(kind)).document(head, message)
 
     def decode(self, document: bytes | str) -> Message:
         """Return the message that *document*, the JSON of a CloudEvent, is.
@@ -79,15 +102,12 @@ class MessageCodec:
         Raises:
             MessageFormatError: It is no CloudEvent, or its content does not fit the class.
         """
-        from pydantic_core import from_json
-
-        try:
-            record = from_json(document)
-        except ValueError as error:
-            raise MessageFormatError(f"what came is no JSON: {error}") from error
-        if not isinstance(record, dict):
-            raise MessageFormatError(f"what came is a JSON {type(record).__name__}, and a CloudEvent is an object")
-        return self.from_record(record)
+        # The documents of a class begin alike, with half of what is in them; what is left is JSON as well.
+        beginning, _, rest = document.partition(_END_OF_HEAD) if isinstance(document, bytes) else (b"", b"", b"")
+        found = self._types.recall(beginning)
+        if found is None:
+            return self._decoded(document, beginning)
+        return _restored(found, _parsed(_START_OF_REST + rest))
 
     def to_record(self, message: Message) -> dict[str, Any]:
         """Return *message* as a dict of plain values.
@@ -95,10 +115,8 @@ class MessageCodec:
         Raises:
             MessageFormatError: A field holds what could not be read again; says which.
         """
-        if isinstance(message, UnknownMessage):
-            return {**self._head(message), **_foreign_data(message.data)}
-        content: dict[str, Any] = _plain_of(_Content.of(type(message)).write(message))
-        return {**self._head(message), "data": content}
+        record: dict[str, Any] = _json.read(self.encode(message))
+        return record
 
     def from_record(self, record: Mapping[str, Any]) -> Message:
         """Return the message that *record* is.
@@ -107,10 +125,7 @@ class MessageCodec:
             MessageFormatError: It is no CloudEvent, or its content does not fit the class.
         """
         found = self.class_of(record)
-        envelope = _envelope(record)
-        if found is None:
-            return _unknown(_text(record, "type"), envelope, record)
-        return restore(found, envelope, _Content.of(found).load(record.get("data") or {}))
+        return _unknown({**record}) if found is None else _restored(found, {**record})
 
     def class_of(self, record: Mapping[str, Any]) -> type[Message] | None:
         """Return the class that *record* becomes, or ``None`` where there is none for it.
@@ -118,36 +133,21 @@ class MessageCodec:
         Raises:
             MessageFormatError: It is no CloudEvent, or several classes have that name.
         """
-        found = self._types.find(_text(record, "type"), record.get("pythontype"))
-        return found if is_json(record.get("datacontenttype")) else None
+        name, content_type = record.get("type"), record.get("datacontenttype")
+        if not name or not isinstance(name, str):
+            raise _no_cloudevent("type", name)
+        found = self._types.find(name, record.get("pythontype"))
+        return found if content_type == _JSON or is_json(content_type) else None
 
-    def _head(self, message: Message) -> dict[str, Any]:
-        """Return the record of *message* without what it says."""
-        head: dict[str, Any] = {
-            "specversion": "1.0",
-            "id": message.id,
-            "source": message.source,
-            "type": message.type,
-            "time": message.time.isoformat().replace("+00:00", "Z"),
-        }
-        if message.subject:
-            head["subject"] = message.subject
-        if message.correlation_id != message.id:
-            head["correlationid"] = message.correlation_id
-        if message.causation_id:
-            head["causationid"] = message.causation_id
-        if (key := message.key) and key != message.subject:
-            head["partitionkey"] = key
-        if message.trace_context:
-            head.update(message.trace_context)
-        if message.extensions:
-            head.update(message.extensions)
-        if isinstance(message, UnknownMessage):
-            head.update(message.attributes)
-        else:
-            head["pythontype"] = python_name(type(message))
-            head["datacontenttype"] = _JSON
-        return head
+    def _decoded(self, document: bytes | str, beginning: bytes) -> Message:
+        """Return the message that *document* is, of which nothing is known; note its *beginning* if others have the same."""
+        record = _parsed(document)
+        found = self.class_of(record)
+        if found is None:
+            return _unknown(record)
+        if beginning == _shape_of(found).beginning:
+            self._types.note(beginning, record["type"], record["pythontype"])
+        return _restored(found, record)
 
 
 _codec = MessageCodec()
@@ -165,10 +165,8 @@ def decode(document: bytes | str) -> Message:
 
 def legible(document: bytes | str) -> dict[str, str]:
     """Return the attributes that can be read of what is perhaps no CloudEvent; none where it is no JSON object."""
-    from pydantic_core import from_json
-
     try:
-        record = from_json(document)
+        record = _json.read(document)
     except ValueError:
         return {}
     if not isinstance(record, dict):
@@ -176,75 +174,114 @@ def legible(document: bytes | str) -> dict[str, str]:
     return {name: value for name, value in record.items() if isinstance(value, str) and value}
 
 
-class _Content:
-    """What the fields of one message class say, between Python and JSON.
+class _Shape:
+    """What all documents of one message class have in common, and how its content is written and read.
 
     The fields' annotations decide what is restored: a ``datetime`` stays one, where ``object`` would make it a text.
+
+    Attributes:
+        beginning: How each document begins, up to the id: with what is the same in all of them.
     """
 
     def __init__(self, message_type: type[Message]) -> None:
-        self._name = message_type.__name__
-        self._names = content_names(message_type)
-        self._adapter = _adapter(message_type, self._names)
         from pydantic import ValidationError
-        from pydantic_core import PydanticSerializationError, to_json
+        from pydantic_core import PydanticSerializationError
 
-        # Looked up once: an import statement costs as much as writing the content does.
-        self.to_json = to_json
+        self._name = message_type.__name__
+        self._form = form_of(message_type)
+        hints = _hints(message_type)
+        self._reader = _adapter(self._name, {name: hints[name] for name in self._form.content}).validator
+        self._plain = tuple((name, _plain_types(hints[name])) for name in self._form.content)
+        self._to_json = _json.write
         self._refusals = (PydanticSerializationError, TypeError)
         self._misfit = ValidationError
+        self._fixed = {
+            "specversion": _VERSION,
+            "type": message_type.type,
+            "pythontype": python_name(message_type),
+            "datacontenttype": _JSON,
+        }
+        self._is_keyed = message_type._key_field is not None or message_type.key is not Message.key
+        self.beginning = _json.write(self._fixed)[:-1]
+        self._opening = self.beginning + b","
 
-    @classmethod
-    def of(cls, message_type: type[Message]) -> _Content:
-        """Return what reads and writes *message_type*, made once."""
-        known = _contents.get(message_type)
-        if known is None:
-            known = _contents[message_type] = cls(message_type)
-        return known
+    def document(self, head: dict[str, Any], message: Message) -> bytes:
+        """Return the document of *message*, which has *head* of its own; proves that its content can be read again."""
+        if message.extensions:
+            head = {name: value for name, value in head.items() if name not in self._fixed}
+        content = head["data"] = {name: getattr(message, name) for name in self._form.content}
+        if not self._is_plain(content):
+            self._read(self._written(content))
+        if self._is_keyed and (key := message.key) and key != message.subject:
+            head["partitionkey"] = key
+        return self._opening + self._written(head)[1:]
 
-    def write(self, message: Message) -> bytes:
-        """Return the content as JSON; proves that it can be read again, before it is sent or kept."""
-        document = self._written({name: getattr(message, name) for name in self._names})
-        self._read(document)
-        return document
+    def restore(self, envelope: dict[str, Any], content: object) -> Message:
+        """Return the message that was written as *content*; names that the class does not have are left out."""
+        if type(content) is not dict or len(content) != len(self._plain) or not self._is_plain(content):
+            content = self._form.complement(self._read(self._written(content)))
+        envelope.update(content)
+        return self._form.restore(envelope)
 
-    def load(self, content: object) -> dict[str, Any]:
-        """Return the values of the fields; names that the class does not have are left out."""
-        return self._read(self._written(content))
+    def _is_plain(self, content: Mapping[str, Any]) -> bool:
+        """Whether JSON and the annotations leave all of *content* just as it is, so that reading it changes nothing."""
+        for name, plain in self._plain:
+            value = content.get(name, ...)
+            kind = type(value)
+            if kind not in plain:
+                return False
+            if kind is str and not (value.isascii() or _is_encodable(value)):
+                return False
+            if kind is int and not -_LARGE < value < _LARGE:
+                return False
+        return True
 
     def _written(self, values: object) -> bytes:
         try:
-            return self.to_json(values, fallback=_plain, bytes_mode="base64", inf_nan_mode="strings")
+            return self._to_json(values, fallback=_plain, bytes_mode="base64", inf_nan_mode="strings")
         except self._refusals as error:
             raise MessageFormatError(f"{self._name} cannot be written as JSON: {error}") from error
 
     def _read(self, document: bytes) -> dict[str, Any]:
         try:
-            return self._adapter.validate_json(document)
+            return cast("dict[str, Any]", self._reader.validate_json(document))
         except self._misfit as error:
             problem = error.errors(include_url=False)[0]
             place = ".".join(map(str, (self._name, *problem["loc"])))
             raise MessageFormatError(f"{place}: {problem['msg']}, not {problem['input']!r:.100}") from error
 
 
-_contents: weakref.WeakKeyDictionary[type[Message], _Content] = weakref.WeakKeyDictionary()
+def _shape_of(message_type: type[Message]) -> _Shape:
+    """Return the shape of *message_type*, which is worked out once, and kept by the class."""
+    if message_type._shape is None:
+        message_type._shape = _Shape(message_type)
+    shape: _Shape = message_type._shape
+    return shape
 
 
-def _adapter(message_type: type[Message], names: tuple[str, ...]) -> TypeAdapter[dict[str, Any]]:
-    """Return what reads the content of *message_type* from JSON."""
+def _adapter(name: str, hints: dict[str, Any]) -> TypeAdapter[dict[str, Any]]:
+    """Return what reads from JSON the content of the message class called *name*, whose fields are annotated so."""
     from pydantic import ConfigDict, PydanticUserError, TypeAdapter
     from typing_extensions import TypedDict  # pydantic refuses the standard library's before Python 3.12
 
-    hints = _hints(message_type)
     declare: Any = TypedDict  # a type checker wants the fields in the source
-    shape = declare(message_type.__name__, {name: hints[name] for name in names}, total=False)
+    shape = declare(name, hints, total=False)
     shape.__pydantic_config__ = ConfigDict(val_json_bytes="base64")
     try:
         return TypeAdapter(shape)
     except PydanticUserError as error:
         raise MessageFormatError(
-            f"the annotations of {message_type.__name__} do not say how to read it from JSON: {error.message}"
+            f"the annotations of {name} do not say how to read it from JSON: {error.message}"
         ) from error
+
+
+def _plain_types(hint: object) -> frozenset[type]:
+    """Return the types whose values an annotation leaves as they are when they come from JSON; none if in doubt."""
+    if hint is Any or hint is object:
+        return frozenset({str, int, bool, types.NoneType})  # JSON has no word for some numbers
+    choices = get_args(hint) if get_origin(hint) in _UNIONS else (hint,)
+    plain = {each for each in choices if each in (str, int, float, bool, types.NoneType)}
+    return frozenset(plain) if len(plain) == len(choices) else frozenset()
 
 
 def _hints(message_type: type[Message]) -> dict[str, Any]:
@@ -269,16 +306,39 @@ def _evaluated(hint: object, scope: Mapping[str, Any], place: str) -> object:
         ) from error
 
 
-def _json_of(record: Mapping[str, Any]) -> bytes:
-    from pydantic_core import to_json
+def _is_encodable(text: str) -> bool:
+    """Whether *text* can be written in UTF-8; halves of surrogate pairs cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
-    return to_json(record, inf_nan_mode="strings")
+
+def _head(message: Message, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the attributes that differ from one message of a class to the next."""
+    identity, subject, time = message.id, message.subject, message.time
+    head: dict[str, Any] = {
+        "id": identity,
+        "source": message.source,
+        "time": time if time.tzinfo is UTC else _written_time(time),
+    }
+    if subject:
+        head["subject"] = subject
+    if (correlation_id := message.correlation_id) != identity:
+        head["correlationid"] = correlation_id
+    if causation_id := message.causation_id:
+        head["causationid"] = causation_id
+    if message.extensions:
+        head.update(message.extensions)
+    if headers:
+        head.update(headers)
+    return head
 
 
-def _plain_of(document: bytes) -> Any:
-    from pydantic_core import from_json
-
-    return from_json(document)
+def _written_time(time: datetime) -> str:
+    text = time.isoformat()
+    return f"{text[:-6]}Z" if text.endswith("+00:00") else text
 
 
 def _plain(value: object) -> object:
@@ -288,31 +348,49 @@ def _plain(value: object) -> object:
     raise TypeError(f"a {type(value).__qualname__} has no form in JSON")
 
 
-def _envelope(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the envelope that *record* has, in values that cannot change."""
-    identity = _text(record, "id")
+def _parsed(document: bytes | str) -> dict[str, Any]:
+    try:
+        record = _json.read(document)
+    except ValueError as error:
+        raise MessageFormatError(f"what came is no JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise MessageFormatError(f"what came is a JSON {type(record).__name__}, and a CloudEvent is an object")
+    return record
+
+
+def _restored(message_type: type[Message], record: dict[str, Any]) -> Message:
+    """Return the message of *message_type* that *record* is; it is taken apart."""
+    content = record.pop("data", None)
+    return (message_type._shape or _shape_of(message_type)).restore(_envelope(record), content or {})
+
+
+def _envelope(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the envelope that *record* has, in values that cannot change; they are taken out of it."""
+    pop = record.pop
+    identity, source = pop("id", None), pop("source", None)
+    if not identity or not isinstance(identity, str):
+        raise _no_cloudevent("id", identity)
+    if not source or not isinstance(source, str):
+        raise _no_cloudevent("source", source)
+    headers = {}
+    for name in CARRIED:
+        if (header := pop(name, None)) is not None:
+            headers[name] = header
     return {
         "id": identity,
-        "source": _text(record, "source"),
-        "subject": record.get("subject"),
-        "time": _read_time(record.get("time")),
-        "correlation_id": record.get("correlationid") or identity,
-        "causation_id": record.get("causationid"),
-        "trace_context": FrozenDict(traced) if (traced := _chosen(record, CARRIED)) else NO_TRACE,
-        "extensions": _extensions(record, others) if (others := record.keys() - _KNOWN) else _NOTHING,
+        "time": _read_time(pop("time", None)),
+        "source": source,
+        "subject": pop("subject", None),
+        "correlation_id": pop("correlationid", None) or identity,
+        "causation_id": pop("causationid", None),
+        "trace_context": FrozenDict(headers) if headers else NO_TRACE,
+        "extensions": _extensions(record) if record else NO_EXTENSIONS,
     }
 
 
-_KNOWN = _OWN | _ATTRIBUTES | {"datacontenttype", "dataschema"}
-
-
-def _extensions(record: Mapping[str, Any], names: Iterable[str]) -> FrozenDict[str, Any]:
-    found: FrozenDict[str, Any] = immutable(_chosen(record, names), "extensions")
-    return found
-
-
-def _chosen(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: record[name] for name in names if record.get(name) is not None}
+def _extensions(record: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    found = {name: value for name, value in record.items() if name not in _NO_EXTENSIONS and value is not None}
+    return immutable(found, "extensions") if found else NO_EXTENSIONS
 
 
 def _read_time(text: object) -> datetime:
@@ -320,22 +398,19 @@ def _read_time(text: object) -> datetime:
     if text is None:
         return datetime.now(UTC)
     try:
-        time = datetime.fromisoformat(cast("str", text))
+        time = datetime.fromisoformat(text)  # type: ignore[arg-type] # what is no text is refused
     except (TypeError, ValueError) as error:
         raise MessageFormatError(f"what came is no CloudEvent: its time is {text!r:.100}") from error
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _unknown(name: str, envelope: dict[str, Any], record: Mapping[str, Any]) -> UnknownMessage:
-    data = record.get("data")
-    if "data_base64" in record:
-        data = base64.b64decode(record["data_base64"])
-    kept = {
-        name: record[name]
-        for name in ("datacontenttype", "dataschema", "partitionkey", "pythontype")
-        if record.get(name)
-    }
-    return restore(UnknownMessage, envelope, {"type": name, "data": data, "attributes": kept})
+def _unknown(record: dict[str, Any]) -> UnknownMessage:
+    data = base64.b64decode(record["data_base64"]) if "data_base64" in record else record.get("data")
+    kept = ("datacontenttype", "dataschema", "partitionkey", "pythontype")
+    attributes = {name: record[name] for name in kept if record.get(name)}
+    form = form_of(UnknownMessage)
+    content = form.complement({"type": record["type"], "data": data, "attributes": attributes})
+    return form.restore({**_envelope(record), **content})
 
 
 def _foreign_data(data: object) -> dict[str, Any]:
@@ -362,8 +437,5 @@ def is_json(content_type: str | None) -> bool:
     return kind == _JSON or kind.endswith("+json")
 
 
-def _text(record: Mapping[str, Any], name: str) -> str:
-    value = record.get(name)
-    if isinstance(value, str) and value:
-        return value
-    raise MessageFormatError(f"what came is no CloudEvent: its attribute {name!r} is {value!r:.100}")
+def _no_cloudevent(name: str, value: object) -> MessageFormatError:
+    return MessageFormatError(f"what came is no CloudEvent: its attribute {name!r} is {value!r:.100}")

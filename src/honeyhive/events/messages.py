@@ -24,40 +24,26 @@ meaning of CloudEvents and is filled in by itself.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 from honeyhive.events.catalogue import declared_types
-from honeyhive.events.lineage import NO_TRACE, handled_message, trace_of
-from honeyhive.exceptions import MessageFormatError
-from honeyhive.utils.frozen import FrozenDict, immutable, is_atom
+from honeyhive.events.forms import ENVELOPE, NO_EXTENSIONS, Form, complete, form_of, initialiser, settle
+from honeyhive.events.lineage import NO_TRACE
+from honeyhive.utils.frozen import FrozenDict
 from honeyhive.utils.ids import RandomIds
+from honeyhive.utils.lazy import LazyResource
 
-__all__ = [
-    "ENVELOPE",
-    "Command",
-    "Event",
-    "Message",
-    "Query",
-    "UnknownMessage",
-    "complete",
-    "content_names",
-    "is_traced",
-    "require_message",
-    "restore",
-]
+__all__ = ["Command", "Event", "Message", "Query", "UnknownMessage", "is_traced", "require_message"]
 
-M = TypeVar("M", bound="Message")
+_RESERVED = ENVELOPE | {"content", "key", "type"}
 
 _ids = RandomIds()
-_NOTHING: FrozenDict[str, Any] = FrozenDict()
-_set = object.__setattr__
 
 
 def _now() -> datetime:
@@ -97,9 +83,9 @@ class Message:
     _source: ClassVar[str | None] = None
     _origin: ClassVar[str]
     _aliases: ClassVar[tuple[str, ...]] = ()
-    _content_names: ClassVar[tuple[str, ...]] = ()
-    _slotted: ClassVar[bool] = False
     _traced: ClassVar[bool] = True
+    _form: ClassVar[LazyResource[Form[Any]]]
+    _shape: ClassVar[Any] = None
 
     id: str = field(default_factory=_ids.uuid)
     time: datetime = field(default_factory=_now, compare=False, repr=False)
@@ -108,12 +94,7 @@ class Message:
     correlation_id: str = field(default="", compare=False, repr=False)
     causation_id: str | None = field(default=None, compare=False, repr=False)
     trace_context: Mapping[str, str] = field(default=NO_TRACE, compare=False, repr=False)
-    extensions: Mapping[str, Any] = field(default=_NOTHING, compare=False, repr=False)
-
-    def __new__(cls, *_: object, **__: object) -> Self:
-        if "__dataclass_params__" not in cls.__dict__:
-            complete(cls)
-        return object.__new__(cls)
+    extensions: Mapping[str, Any] = field(default=NO_EXTENSIONS, compare=False, repr=False)
 
     def __init_subclass__(
         cls,
@@ -139,10 +120,16 @@ class Message:
             cls._source = source or cls._source
             cls._traced = cls._traced if traced is None else traced
         _settle_after_post_init(cls)
+        _equip(cls)
         declared_types.add(cls, (cls.type, *cls._aliases))
 
     def __post_init__(self, *_: object) -> None:
-        _settle(self)
+        settle(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take on a state from a pickle, which may be the first use of the class in this process."""
+        complete(type(self))
+        self.__dict__.update(state)
 
     @property
     def key(self) -> str | None:
@@ -155,32 +142,29 @@ class Message:
     @property
     def content(self) -> FrozenDict[str, Any]:
         """What the message says: its own fields, without the envelope."""
-        return FrozenDict({name: getattr(self, name) for name in content_names(self.__class__)})
+        return FrozenDict({name: getattr(self, name) for name in form_of(type(self)).content})
 
 
-ENVELOPE = frozenset(each.name for each in dataclasses.fields(Message))
-"""The names of the fields that every message has."""
+def _equip(message_type: type[Message]) -> None:
+    """Give a class its form, and the ``__init__`` that fills it in, unless it has one of its own."""
+    message_type._form, message_type._shape = LazyResource(functools.partial(Form, message_type)), None
+    own = message_type.__dict__.get("__init__")
+    if own is None or getattr(own, "_settles", False):
+        message_type.__init__ = initialiser(message_type)  # type: ignore[method-assign] # with the fields of the class
+    if "__slots__" in message_type.__dict__:
+        message_type.__new__ = _make_complete  # type: ignore[method-assign, assignment] # for whatever subclass
 
-_RESERVED = ENVELOPE | {"content", "key", "type"}
+
+def _make_complete(message_type: type[Message], *_: object, **__: object) -> Message:
+    """Make a message that is still empty. In classes with slots it is a pickle's to fill, and asks the class for its fields."""
+    complete(message_type)
+    return object.__new__(message_type)
+
 
 Message.type = "Message"
 Message._origin = "/honeyhive/events"
-
-
-def complete(message_type: type[Message]) -> None:
-    """Make a class that was declared without the decorator the data class that it is; others are left alone.
-
-    It happens at the last moment, the first use, since a decorator runs after the class statement and twice is not possible.
-    """
-    if "__dataclass_params__" in message_type.__dict__:
-        return
-    try:
-        dataclass(frozen=True, kw_only=True)(message_type)
-    except (TypeError, ValueError):
-        # The mark is set before the fields are looked at: without it every use tells what is wrong, not only the first.
-        if "__dataclass_params__" in message_type.__dict__:
-            delattr(message_type, "__dataclass_params__")
-        raise
+del Message.__init__
+_equip(Message)
 
 
 def is_traced(message: Message) -> bool:
@@ -203,91 +187,6 @@ def require_message(value: object) -> None:
     )
 
 
-def content_names(message_type: type[Message]) -> tuple[str, ...]:
-    """Return the names of the fields that make the content of *message_type*, in order."""
-    names: tuple[str, ...] | None = message_type.__dict__.get("_content_names")
-    if names is None:
-        complete(message_type)
-        fields = [each.name for each in dataclasses.fields(message_type)]
-        names = message_type._content_names = tuple(name for name in fields if name not in ENVELOPE)
-    return names
-
-
-def restore(message_type: type[M], envelope: Mapping[str, Any], content: Mapping[str, Any]) -> M:
-    """Make a message as it was once made: neither filled in nor validated again.
-
-    What the class demands today need not hold for what was told long ago. A field without a value gets its default.
-
-    Args:
-        message_type: The class.
-        envelope: All of the envelope, in values that cannot change.
-        content: The values of the fields.
-
-    Raises:
-        MessageFormatError: A field without a default has no value.
-        TypeError: A value can change.
-    """
-    complete(message_type)
-    values = dict(envelope)
-    for name in content_names(message_type):
-        value = content[name] if name in content else _default(message_type, name)
-        values[name] = value if is_atom(value) else immutable(value, f"{message_type.__name__}.{name}")
-    message = object.__new__(message_type)
-    if _has_slots(message_type):
-        for name, value in values.items():
-            _set(message, name, value)
-    else:
-        message.__dict__.update(values)
-    return message
-
-
-def _has_slots(message_type: type[Message]) -> bool:
-    known: bool | None = message_type.__dict__.get("_slotted")
-    if known is None:
-        known = message_type._slotted = any("__slots__" in vars(each) for each in message_type.__mro__)
-    return known
-
-
-def _default(message_type: type[Message], name: str) -> object:
-    missing = message_type.__dataclass_fields__[name]
-    if missing.default is not dataclasses.MISSING:
-        return missing.default
-    if missing.default_factory is not dataclasses.MISSING:
-        return missing.default_factory()
-    raise MessageFormatError(f"{message_type.__name__}.{missing.name} has neither a value nor a default")
-
-
-def _settle(message: Message) -> None:
-    """Fill in the envelope and freeze the content of a message that is just being made."""
-    kind = type(message)
-    if not message.id:
-        raise ValueError(f"{kind.__name__} needs an id; leave it out to get a random one")
-    if message.time.tzinfo is None:
-        raise ValueError(f"{kind.__name__}.time has no time zone; write datetime.now(UTC)")
-    if not message.source:
-        _set(message, "source", kind._source or kind._origin)
-    if message.extensions is not _NOTHING:
-        _set(message, "extensions", immutable(message.extensions, "extensions"))
-    _trace_back(message)
-    for name in content_names(kind):
-        value = getattr(message, name)
-        if not is_atom(value):
-            _set(message, name, immutable(value, f"{kind.__name__}.{name}"))
-
-
-def _trace_back(message: Message) -> None:
-    """Say what *message* follows from, as far as its maker has not."""
-    cause = handled_message.get()
-    if not message.correlation_id:
-        _set(message, "correlation_id", message.id if cause is None else cause.correlation_id)
-    if cause is not None and message.causation_id is None:
-        _set(message, "causation_id", cause.id)
-    given = message.trace_context
-    trace = trace_of() if given is NO_TRACE else immutable(given, "trace_context")
-    if trace is not given:
-        _set(message, "trace_context", trace)
-
-
 def _settle_after_post_init(message_type: type[Message]) -> None:
     """See to it that a ``__post_init__`` of the class itself need not call ours."""
     own = message_type.__dict__.get("__post_init__")
@@ -297,7 +196,7 @@ def _settle_after_post_init(message_type: type[Message]) -> None:
     @functools.wraps(own)
     def post_init(self: Message, *init_only: object) -> None:
         own(self, *init_only)
-        _settle(self)
+        settle(self)
 
     post_init._settles = True  # type: ignore[attr-defined] # slots=True makes the class twice from one dictionary
     message_type.__post_init__ = post_init  # type: ignore[method-assign] # with the parameters of the class
@@ -348,7 +247,7 @@ class UnknownMessage(Message):
 
     type: str  # type: ignore[misc] # here the kind is a matter of the single message
     data: Any = None
-    attributes: Mapping[str, Any] = field(default=_NOTHING)
+    attributes: Mapping[str, Any] = field(default=NO_EXTENSIONS)
 
     @property
     def key(self) -> str | None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NoReturn, Self, TypeVar, cast
 
-__all__ = ["FrozenDict", "Immutable", "freeze", "immutable", "is_atom"]
+__all__ = ["ATOMS", "FrozenDict", "Immutable", "freeze", "immutable"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -92,7 +92,7 @@ class Immutable(ABC):  # noqa: B024 - has nothing to implement, it is a statemen
     __slots__ = ()
 
 
-_ATOMS = frozenset(
+ATOMS = frozenset(
     {
         bool,
         bytes,
@@ -113,10 +113,10 @@ _ATOMS = frozenset(
         uuid.UUID,
     }
 )
-"""Types whose instances cannot change; looked up exactly, which is cheaper than `isinstance`."""
+"""Plain types whose instances cannot change; looked up exactly, which is cheaper than `isinstance`."""
 
 _IMMUTABLE = (
-    *_ATOMS,
+    *ATOMS,
     Immutable,
     enum.Enum,
     dt.tzinfo,
@@ -126,11 +126,6 @@ _IMMUTABLE = (
     types.BuiltinFunctionType,
     types.FunctionType,
 )
-
-
-def is_atom(value: object) -> bool:
-    """Tell in one look whether *value* is of a plain type that cannot change."""
-    return type(value) in _ATOMS
 
 
 def immutable(value: object, name: str = "value") -> Any:
@@ -146,7 +141,7 @@ def immutable(value: object, name: str = "value") -> Any:
         TypeError: Some part can change and has no immutable form; says which, and what to do.
     """
     kind = type(value)
-    if kind in _ATOMS:
+    if kind in ATOMS:
         return value
     known = _FREEZERS.get(kind)
     return _other(value, name) if known is None else known(value, name)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import Enum
-from typing import Any
+from enum import Enum, IntEnum, StrEnum
+from typing import Annotated, Any, Literal, Optional
 from uuid import UUID
 
 import pytest
+from annotated_types import MinLen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from honeyhive.events import Event, Message, MessageCodec, UnknownMessage, decode, encode
+from honeyhive.events.catalogue import Catalogue
 from honeyhive.exceptions import MessageFormatError
 
 
@@ -50,12 +52,59 @@ class Everything(Event, type="test.everything", aliases=("test.all",), key="numb
     anything: Any = None
 
 
-class Holder(Event):
+class Holder(Event, type="test.holder"):
     value: Any
 
 
 class Unreadable(Event):
     value: NotHere  # noqa: F821 - that is the point
+
+
+class Word(StrEnum):
+    YES = "yes"
+
+
+class Digit(IntEnum):
+    ONE = 1
+
+
+class Loud(str):
+    __slots__ = ()
+
+
+HINTS = (
+    *(str, int, float, bool, None, Any, object),
+    *(str | None, Optional[float], int | str, float | int, bool | str, int | bool | None, Any | None),  # noqa: UP045
+    *(Annotated[str, MinLen(2)], Literal["a", 1], Word, Digit, bytes, datetime, Decimal, str | datetime),
+)
+NOTABLE = (
+    *(None, True, False, 0, 1, -1, 2**63 - 1, 2**63, -(2**63), -(2**64), 10**4299, 10**4300, -(10**4300)),
+    *(0.0, -0.0, 1.0, 1.5, 1e300, float("nan"), float("inf"), float("-inf")),
+    *("", "a", "ab", "1", "1.5", "true", "yes", "null", "NaN", "Infinity", "2026-01-02T03:04:05Z", "\x00", "\ud800"),
+)
+UNUSUAL = (
+    *(*Word, *Digit, Loud("a"), b"", b"\xff", Decimal("1.10"), Decimal("NaN"), (), (1,), {"a": 1}),
+    *(datetime(2026, 1, 2), datetime(2026, 1, 2, tzinfo=UTC), date(2026, 1, 2)),  # noqa: DTZ001
+)
+
+
+def declare(name: str, hints: Mapping[str, object], **more: object) -> type[Message]:
+    return type(name, (Event,), {"__module__": __name__, "__annotations__": dict(hints), **more})
+
+
+ALONE = [declare(f"Alone{index}", {"value": hint}) for index, hint in enumerate(HINTS)]
+BESIDE = [
+    declare(f"Beside{index}", {"value": hint, "tags": tuple[str, ...]}, tags=()) for index, hint in enumerate(HINTS)
+]
+"""The same with a field that is no plain value, so that all of it is read for a proof."""
+
+
+def outcome(do: Callable[[], object], kind: type[Message]) -> tuple[object, ...]:
+    try:
+        done = do()
+    except MessageFormatError as error:
+        return ("refused", str(error).replace(kind.__name__, "It"))
+    return ("done", type(done), repr(done))
 
 
 def everything(**changes: object) -> Everything:
@@ -107,6 +156,35 @@ def test_plain_values_survive_under_any_annotation(value: object) -> None:
     assert message == decode(encode(message))
 
 
+def written(kind: type[Message], value: object) -> tuple[object, ...]:
+    def write() -> tuple[str, str]:
+        document = encode(kind(value=value))
+        return json.dumps(json.loads(document)["data"]["value"]), repr(decode(document).value)
+
+    return outcome(write, kind)
+
+
+def read(kind: type[Message], content: Mapping[str, object]) -> tuple[object, ...]:
+    record = {"type": kind.__name__, "id": "1", "source": "/", "data": content}
+    return outcome(lambda: MessageCodec().from_record(record).value, kind)
+
+
+@pytest.mark.parametrize("value", [*NOTABLE, *UNUSUAL], ids=lambda value: type(value).__name__)
+def test_a_value_is_written_the_same_whatever_stands_beside_it(value: object) -> None:
+    assert [written(kind, value) for kind in ALONE] == [written(kind, value) for kind in BESIDE]
+
+
+@pytest.mark.parametrize("content", [{}, {"other": 1}, *({"value": value} for value in [*NOTABLE, [], ["a"], {}])])
+def test_a_value_is_read_the_same_whatever_stands_beside_it(content: Mapping[str, object]) -> None:
+    assert [read(kind, content) for kind in ALONE] == [read(kind, content) for kind in BESIDE]
+
+
+@given(st.none() | st.booleans() | st.integers() | st.floats() | st.text())
+def test_any_plain_value_goes_there_and_back_the_same_whatever_stands_beside_it(value: object) -> None:
+    assert [written(kind, value) for kind in ALONE] == [written(kind, value) for kind in BESIDE]
+    assert [read(kind, {"value": value}) for kind in ALONE] == [read(kind, {"value": value}) for kind in BESIDE]
+
+
 @pytest.mark.parametrize("share", [float("inf"), float("-inf")])
 def test_numbers_that_json_does_not_have_survive_too(share: float) -> None:
     document = encode(everything(share=share))
@@ -125,6 +203,103 @@ def test_the_document_is_a_cloudevent() -> None:
     )
     assert ("application/json", "1") == (record["datacontenttype"], record["partitionkey"])
     assert message.time == datetime.fromisoformat(record["time"])
+
+
+@given(
+    st.permutations(list(json.loads(encode(everything(subject="s", causation_id="c"))))),
+    st.sampled_from([None, "traceparent", "tenant"]),
+    st.booleans(),
+)
+def test_the_order_of_attributes_says_nothing(names: list[str], further: str | None, is_known: bool) -> None:
+    message = everything(subject="s", causation_id="c")
+    document = encode(message)
+    record = json.loads(document) | ({further: "x"} if further else {})
+    shuffled = {name: record[name] for name in [*names, *record.keys() - {*names}]}
+    if is_known:
+        decode(document)
+
+    read = decode(json.dumps(shuffled, separators=(",", ":")).encode())
+
+    assert message == read
+    assert message.time == read.time
+    assert ({"traceparent": "x"} if further == "traceparent" else {}) == read.trace_context
+    assert ({"tenant": "x"} if further == "tenant" else {}) == read.extensions
+
+
+def test_documents_that_were_written_before_are_read() -> None:
+    document = (
+        b'{"specversion":"1.0","id":"1","source":"/shop","type":"test.holder","time":"2026-01-02T03:04:05.000678Z",'
+        b'"subject":"s","correlationid":"c","causationid":"d","partitionkey":"k","traceparent":"00-1-2-01","tenant":"t",'
+        b'"pythontype":"shop.Holder","datacontenttype":"application/json","data":{"value":[1]}}'
+    )
+
+    message = decode(document)
+
+    assert (Holder, (1,)) == (type(message), message.value)
+    assert ("1", "/shop", "s", "c", "d") == (
+        message.id,
+        message.source,
+        message.subject,
+        message.correlation_id,
+        message.causation_id,
+    )
+    assert ({"traceparent": "00-1-2-01"}, {"tenant": "t"}) == (message.trace_context, message.extensions)
+    assert datetime(2026, 1, 2, 3, 4, 5, 678, UTC) == message.time
+
+
+def test_a_document_is_read_as_bytes_and_as_text() -> None:
+    message = everything()
+    document = encode(message)
+
+    assert [message] * 3 == [decode(each) for each in (document, document.decode(), document)]
+
+
+def test_a_codec_reads_what_its_own_classes_are_however_often_another_has_read_it() -> None:
+    class Known(Event):
+        number: int
+
+    document = encode(Known(number=1))
+    codec = MessageCodec(Catalogue())
+
+    assert [Known, UnknownMessage] * 2 == [type(each.decode(document)) for each in [MessageCodec(), codec] * 2]
+
+
+def test_a_class_that_is_declared_again_takes_over_what_has_been_read_before() -> None:
+    def declared() -> type[Message]:
+        return declare("Again", {"number": int})
+
+    first = declared()
+    document = encode(first(number=1))
+    assert [first] * 2 == [type(decode(document)) for _ in range(2)]
+
+    second = declared()
+
+    assert [second] * 2 == [type(decode(document)) for _ in range(2)]
+
+
+@pytest.mark.parametrize("rest", [b"", b'"1"', b'"1","source":', b'"1"}}', b'"1","source":5}', b"null}"])
+def test_a_document_that_only_begins_like_another_is_refused(rest: bytes) -> None:
+    document = encode(everything())
+    decode(document)
+
+    with pytest.raises(MessageFormatError, match=r"no JSON|no CloudEvent: its attribute"):
+        decode(document.partition(b',"id":')[0] + b',"id":' + rest)
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(0)), timezone(timedelta(hours=-3, minutes=-30, seconds=-7))])
+@given(st.datetimes())
+def test_a_time_stays_the_same_moment_and_offset(zone: timezone, time: datetime) -> None:
+    message = everything(time=time.replace(tzinfo=zone))
+
+    read = decode(encode(message)).time
+
+    assert (message.time, message.time.utcoffset()) == (read, read.utcoffset())
+
+
+def test_an_extension_does_not_change_what_a_message_is() -> None:
+    message = everything(extensions={"type": "else", "pythontype": "else", "tenant": "t"})
+
+    assert (Everything, {"tenant": "t"}) == (type(decode(encode(message))), decode(encode(message)).extensions)
 
 
 def test_a_name_from_before_is_still_understood() -> None:
@@ -219,10 +394,7 @@ def test_an_unknown_cloudevent_is_kept_as_it_came(foreign: Mapping[str, object])
 
 
 def test_classes_of_the_same_name_are_told_apart_by_where_they_live() -> None:
-    def declare(module: str) -> type[Message]:
-        return type("Twin", (Event,), {"__module__": module, "__annotations__": {"number": int}})
-
-    one, other = declare("one"), declare("other")
+    one, other = (declare("Twin", {"number": int}, __module__=module) for module in ("one", "other"))
 
     assert [one, other] == [type(decode(encode(each(number=1)))) for each in (one, other)]
     with pytest.raises(MessageFormatError, match=r"2 message classes are called 'Twin': one\.Twin, other\.Twin"):

@@ -5,13 +5,23 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
-from dataclasses import dataclass, field
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from honeyhive.events import Command, Event, InMemoryMessageBus, Message, Query, current_message
+from honeyhive.events.forms import ENVELOPE
 from honeyhive.testing import MemoryExporter, SpanCapture, TestableTracer
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +56,25 @@ class Checked(Command):
 class Slotted(Event, type="shop.slotted", key="number"):
     number: int
     parts: list[int]
+
+
+class WithTotal(Slotted):
+    total: int = 0
+
+
+class Shown(Event):
+    """Has no check of its own, and so is made in one go."""
+
+    number: int
+    parts: list[object] = field(default_factory=list)
+    note: str | None = None
+
+
+class Looked(Shown):
+    """Says the same, with a check that sees the fields before they are settled."""
+
+    def __post_init__(self) -> None:
+        assert self.number is not None
 
 
 @pytest.mark.acceptance("O2")
@@ -213,3 +242,173 @@ def test_each_use_of_a_class_that_python_refuses_says_why():
     for _ in range(2):
         with pytest.raises(ValueError, match=r"mutable default .* for field tags"):
             Late()
+
+
+def test_the_envelope_is_what_all_messages_have() -> None:
+    assert {each.name for each in dataclasses.fields(Message)} == ENVELOPE
+
+
+arguments = st.fixed_dictionaries(
+    {},
+    optional={
+        "number": st.integers(),
+        "parts": st.lists(st.integers() | st.lists(st.text())) | st.just((1,)) | st.builds(object),
+        "note": st.none() | st.text(),
+        "id": st.text(max_size=3),
+        "time": st.datetimes(timezones=st.none() | st.just(UTC)),
+        "source": st.sampled_from(["", "/shop"]),
+        "subject": st.none() | st.text(),
+        "correlation_id": st.text(max_size=1),
+        "causation_id": st.none() | st.text(max_size=1),
+        "trace_context": st.just({}) | st.dictionaries(st.just("traceparent"), st.text()),
+        "extensions": st.dictionaries(st.text(), st.lists(st.integers())),
+        "unheard_of": st.none(),
+    },
+)
+
+
+@given(arguments)
+def test_a_check_of_the_class_changes_nothing_else(values: dict[str, Any]) -> None:
+    def made(kind: type[Message]) -> object:
+        try:
+            message = kind(**values)
+        except (TypeError, ValueError) as error:
+            return type(error), str(error).replace(kind.__name__, "It")
+        held = {each.name: getattr(message, each.name) for each in dataclasses.fields(message)}
+        drawn = {name: held.pop(name) is not None for name in {"id", "time"} - values.keys()}
+        if "id" not in values and not values.get("correlation_id"):
+            drawn["correlation_id"] = held.pop("correlation_id") == message.id
+        return held, drawn
+
+    assert made(Shown) == made(Looked)
+
+
+@pytest.mark.parametrize(
+    "arguments, problem",
+    [
+        ({}, r"OrderCreated\.__init__\(\) missing .*'order_id'"),
+        ({"order_id": "1", "colour": "red"}, r"OrderCreated\.__init__\(\) got an unexpected keyword argument 'colour'"),
+        ({"colour": "red"}, r"OrderCreated\.__init__\(\) missing .*'order_id'"),
+    ],
+)
+def test_arguments_that_the_class_does_not_have_are_refused(arguments: dict[str, str], problem: str) -> None:
+    with pytest.raises(TypeError, match=problem):
+        OrderCreated(**arguments)
+
+
+def test_the_fields_of_a_class_may_be_all_that_those_of_data_classes_may() -> None:
+    @dataclass(frozen=True)
+    class Placed(Event):
+        order_id: str
+        lines: list[str] = field(default_factory=list)
+        rush: InitVar[bool] = False
+        number: int = field(init=False, default=7)
+        note: str = field(init=False)
+
+        def __post_init__(self, rush: bool) -> None:
+            object.__setattr__(self, "note", "rush" if rush else "")
+
+    placed = Placed("1", ["tea"], rush=True)
+
+    assert {"order_id": "1", "lines": ("tea",), "number": 7, "note": "rush"} == placed.content
+    assert "" == Placed("1").note
+    with pytest.raises(TypeError, match="'number'"):
+        Placed("1", number=8)
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        Placed("1", [], True, "id")
+
+
+def test_a_field_may_be_what_a_descriptor_makes_of_it() -> None:
+    class Upper:
+        def __get__(self, instance: object, owner: type) -> str:
+            return "" if instance is None else instance._name
+
+        def __set__(self, instance: object, value: str) -> None:
+            object.__setattr__(instance, "_name", value.upper())
+
+    @dataclass(frozen=True, kw_only=True)
+    class Named(Event):
+        name: str = Upper()
+
+    assert "TEA" == Named(name="tea").name
+
+
+def test_a_class_may_have_an_init_of_its_own() -> None:
+    class Paid(Event):
+        cents: int
+
+        def __init__(self, euros: int, **envelope: Any) -> None:
+            object.__setattr__(self, "cents", 100 * euros)
+            super().__init__(**envelope)
+
+    class PaidLate(Paid):
+        days: int
+
+    paid = Paid(3, id="an-id")
+
+    assert ("an-id", "an-id", 300) == (paid.id, paid.correlation_id, paid.cents)
+    assert {"cents": 1, "days": 2} == PaidLate(cents=1, days=2).content
+
+
+def test_a_generic_class_is_a_message_too() -> None:
+    class Changed(Event, Generic[T]):
+        value: T
+
+    assert 5 == Changed[int](value=5).value
+
+
+def test_a_class_with_slots_is_filled_in_like_others() -> None:
+    slotted = Slotted(number=7, parts=[1])
+
+    assert slotted.id == slotted.correlation_id
+    assert slotted.source.startswith("/")
+    assert (8, (1,)) == (dataclasses.replace(slotted, number=8).number, slotted.parts)
+    assert not hasattr(slotted, "colour")
+
+
+def test_threads_may_make_the_first_messages_of_a_class_at_once() -> None:
+    begin = threading.Barrier(8)
+
+    class First(Event):
+        number: int
+
+    def make(number: int) -> int:
+        begin.wait()
+        return First(number=number).content["number"]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert [*range(8)] == [*threads.map(make, range(8))]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        GetOrderOf(order_id="1", customer_id="c", extensions={"tenant": "t"}),
+        WithTotal(number=1, parts=[], total=3),
+        Checked(amount=[1]),
+    ],
+)
+def test_a_message_survives_copies_and_pickles(message: Message) -> None:
+    for twin in (copy.copy(message), copy.deepcopy(message), pickle.loads(pickle.dumps(message))):
+        assert message == twin
+        assert vars(message) == vars(twin)
+
+
+def test_a_pickle_may_be_the_first_that_a_process_hears_of_a_class(tmp_path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from honeyhive.events import Event\n"
+        "class Opened(Event):\n    where: str\n"
+        "@dataclass(frozen=True, kw_only=True, slots=True)\nclass Slotted(Event):\n    number: int\n"
+        "class WithTotal(Slotted):\n    total: int\n"
+    )
+    write = "import pickle, sys, shop; sys.stdout.buffer.write(pickle.dumps(({})))"
+    made = "shop.Opened(where='here'), shop.WithTotal(number=1, total=2)"
+    read = "import pickle, sys; print(*(each.content for each in pickle.loads(sys.stdin.buffer.read())))"
+
+    def run(program: str, given: bytes = b"") -> bytes:
+        return subprocess.run(
+            [sys.executable, "-c", program], input=given, cwd=tmp_path, capture_output=True, check=True
+        ).stdout
+
+    assert b"{'where': 'here'} {'number': 1, 'total': 2}\n" == run(read, run(write.format(made)))
