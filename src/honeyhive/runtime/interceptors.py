@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import Token
+from types import MethodType
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from honeyhive.exceptions import DeclarationError
@@ -116,6 +117,8 @@ NOTHING: Final = Given(None)
 """What an interceptor returns that has nothing to do."""
 NO_STATES: Final[Mapping[type, Any]] = {}
 
+_ENDED: Final = object()
+
 
 @asynccontextmanager
 async def intercepted(execution: Execution, interceptors: Sequence[AnyInterceptor] = ()) -> AsyncGenerator[None]:
@@ -140,6 +143,10 @@ async def intercepted(execution: Execution, interceptors: Sequence[AnyIntercepto
         leave(scope, token)
 
 
+_OF_GENERATOR: Final = intercepted.__code__
+"""What runs in every function that ``asynccontextmanager`` has made of a generator function."""
+
+
 def way_through(around: Sequence[Opener], call: Way) -> Way:
     """Return what opens *around* in order, makes *call* inside, and leaves in reverse; worked out once for many calls.
 
@@ -152,6 +159,10 @@ def way_through(around: Sequence[Opener], call: Way) -> Way:
 
 def _inside(opener: Opener, inner: Way) -> Way:
     # Neither this nor what it returns is a coroutine function: one more for each interceptor is what every request pays.
+    generate = _generator_behind(opener)
+    if generate is not None:
+        return lambda execution, _, call: _generated(generate(execution), opener, inner, execution, call)
+
     def run(execution: Execution, own: Own, call: Call) -> Awaitable[Any]:
         block = opener(execution)
         if type(block) is not Given:
@@ -162,6 +173,14 @@ def _inside(opener: Opener, inner: Way) -> Way:
         return result if block.settle is None else _settled(result, block.settle, block.value)
 
     return run
+
+
+def _generator_behind(opener: Opener) -> Callable[[Execution], AsyncGenerator[object]] | None:
+    """Return the generator function that ``asynccontextmanager`` has made *opener* of, ``None`` if it has not."""
+    if getattr(opener, "__code__", None) is not _OF_GENERATOR:
+        return None
+    function: Callable[..., AsyncGenerator[object]] = opener.__wrapped__  # type: ignore[attr-defined]  # set by contextlib
+    return MethodType(function, opener.__self__) if isinstance(opener, MethodType) else function
 
 
 async def _settled(result: Awaitable[Any], settle: Callable[[T], Awaitable[object]], value: T) -> Any:
@@ -178,6 +197,28 @@ async def _entered(
             _provide(provided, opener)
         return await inner(execution, here(), call)
     return None
+
+
+async def _generated(
+    generator: AsyncGenerator[object], opener: Opener, inner: Way, execution: Execution, call: Call
+) -> Any:
+    """Do what entering and leaving the context manager of *generator* does, for half of what those cost."""
+    provided = await anext(generator, _ENDED)
+    if provided is _ENDED:
+        raise RuntimeError(f"generator didn't yield: {opener.__qualname__}")
+    try:
+        if provided is not None:
+            _provide(provided, opener)
+        result = await inner(execution, here(), call)
+    except BaseException as error:  # contextlib knows all that a generator may make of it
+        block = asynccontextmanager(lambda: generator)()
+        if await block.__aexit__(type(error), error, error.__traceback__):
+            return None
+        raise
+    if await anext(generator, _ENDED) is not _ENDED:
+        await generator.aclose()
+        raise RuntimeError(f"generator didn't stop: {opener.__qualname__}")
+    return result
 
 
 def openers(interceptors: Iterable[AnyInterceptor]) -> tuple[Opener, ...]:

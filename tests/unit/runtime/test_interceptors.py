@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from honeyhive import State
@@ -251,3 +253,125 @@ async def test_interceptors_are_built_from_the_configuration() -> None:
             found.append(await process.run(REQUEST, partial(process.handle, REQUEST, assembly.handlers[0])))
 
     assert ["acme", "acme"] == found
+
+
+class Work:
+    """Ends as it is told to."""
+
+    error: BaseException | None = None
+
+    @get("/")
+    async def do(self) -> str:
+        if self.error is not None:
+            raise self.error
+        return "done"
+
+
+async def performed(interceptor: Any, error: BaseException | None = None) -> Any:
+    """Return what work returns inside *interceptor*; it raises *error*, if there is one."""
+    Work.error = error
+    assembly = Service("shop", controllers=[Work], interceptors=[interceptor]).build({})
+    async with assembly.opened() as process:
+        return await process.perform(REQUEST, assembly.handlers[0])
+
+
+def by_hand(function: Callable[[Any, Execution], AsyncIterator[Any]]) -> Callable[..., Any]:
+    """Make the context manager in a function that is not made by contextlib itself."""
+
+    def intercept(self: Any, execution: Execution) -> Any:
+        return asynccontextmanager(function)(self, execution)
+
+    return intercept
+
+
+decorated = pytest.mark.parametrize("decorate", [asynccontextmanager, by_hand])
+
+
+@decorated
+async def test_an_interceptor_may_swallow_the_error_of_a_handler(decorate: Any) -> None:
+    class Swallows:
+        @decorate
+        async def intercept(self, _: Execution) -> AsyncIterator[None]:
+            try:
+                yield
+            except ValueError:
+                pass
+
+    assert await performed(Swallows()) == "done"
+    assert await performed(Swallows(), ValueError("theirs")) is None
+
+
+@decorated
+@pytest.mark.parametrize("error", [ValueError("theirs"), StopAsyncIteration("theirs"), RuntimeError("theirs")])
+async def test_an_interceptor_may_look_at_the_error_of_a_handler(decorate: Any, error: Exception) -> None:
+    seen: list[BaseException] = []
+
+    class Looks:
+        @decorate
+        async def intercept(self, _: Execution) -> AsyncIterator[None]:
+            try:
+                yield
+            except BaseException as found:
+                seen.append(found)
+                raise
+
+    with pytest.raises(type(error)) as caught:
+        await performed(Looks(), error)
+
+    assert [error, error] == [caught.value, *seen]
+
+
+@decorated
+async def test_an_interceptor_may_raise_another_error_instead(decorate: Any) -> None:
+    class Translates:
+        @decorate
+        async def intercept(self, _: Execution) -> AsyncIterator[None]:
+            try:
+                yield
+            except ValueError as error:
+                raise LookupError("ours") from error
+
+    with pytest.raises(LookupError, match="ours") as caught:
+        await performed(Translates(), ValueError("theirs"))
+
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+@decorated
+@pytest.mark.parametrize("times, words", [(0, "didn't yield"), (2, "didn't stop")])
+async def test_an_interceptor_yields_exactly_once(decorate: Any, times: int, words: str) -> None:
+    class Yields:
+        @decorate
+        async def intercept(self, _: Execution) -> AsyncIterator[None]:
+            for _number in range(times):
+                yield
+
+    with pytest.raises(RuntimeError, match=words):
+        await performed(Yields())
+
+
+@decorated
+async def test_an_interceptor_that_is_cancelled_with_its_handler_is_left(decorate: Any) -> None:
+    log: list[str] = []
+
+    class Cleans:
+        @decorate
+        async def intercept(self, _: Execution) -> AsyncIterator[None]:
+            try:
+                yield
+            finally:
+                log.append("left")
+
+    class Cancels:
+        @get("/")
+        async def cancel(self) -> None:
+            block.cancel()
+            await anyio.lowlevel.checkpoint()
+
+    assembly = Service("shop", controllers=[Cancels], interceptors=[Cleans()]).build({})
+    async with assembly.opened() as process:
+        with anyio.CancelScope() as block:
+            await process.perform(REQUEST, assembly.handlers[0])
+
+    assert block.cancelled_caught
+    assert ["left"] == log
