@@ -166,7 +166,8 @@ class Gate:
             return None
         if self._has_token(headers) or self._has_cookie(headers, scope, changes=changes):
             return None
-        self._refusals.note()
+        if not _asks_for_login(scope, headers):
+            self._refusals.note()
         return self._unauthorised(headers)
 
     def _is_host_allowed(self, hosts: list[str]) -> bool:
@@ -193,6 +194,12 @@ class Gate:
         if changes and not _same(headers.get(CSRF_HEADER, ""), self._access.csrf_value):
             return False
         return self._access.is_cookie(_cookie(headers, cookie_name(scope)))
+
+
+def _asks_for_login(scope: Scope, headers: Headers) -> bool:
+    """Tell whether somebody just opens a page, with no token that could be wrong: what is shown then is the login."""
+    opens = scope.get("method") == "GET" and "text/html" in headers.get("accept", "")
+    return opens and "authorization" not in headers and not _cookie(headers, cookie_name(scope))
 
 
 def cookie_name(scope: Scope) -> str:

@@ -78,6 +78,24 @@ async def test_anything_but_the_token_gets_one_and_the_same_answer(ask: Ask, val
     assert (refused.content, refused.headers) == (nothing.content, nothing.headers)
 
 
+@pytest.mark.parametrize(
+    "headers, is_noted",
+    [
+        ({}, True),
+        ({"Authorization": "Bearer wrong"}, True),
+        ({"Accept": "text/html", "Authorization": "Bearer wrong"}, True),
+        ({"Accept": "text/html", "Cookie": "honeyhive_4580=old"}, True),
+        ({"Accept": "text/html"}, False),
+    ],
+)
+async def test_whoever_opens_a_page_to_log_in_is_no_refused_token_in_the_log(
+    ask: Ask, headers: dict[str, str], is_noted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ask(**headers)
+
+    assert ("1 request without a valid token refused so far." in caplog.text) is is_noted
+
+
 async def test_two_authorizations_open_nothing() -> None:
     app = gated_app(Access(TOKEN))
     app.add_route("/data", _answer)
