@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
+from honeyhive.models.conventions import TELLING_KEYS
 from honeyhive.tracer.export.cleaning import Cleaner, EncodeCounts, EncodeLimits
 from honeyhive.tracer.export.last_resort import by_official_encoder, without_attributes
 from honeyhive.tracer.export.pairs import CareNeeded, PairEncoder
@@ -89,16 +90,20 @@ class _Statics:
     Attributes:
         owners: The objects by whose ids it is known, so that no others get these.
         keys: Of the attributes.
+        decisive: These, and those of all attributes that have a say in the event type.
         encoded: The attributes.
         room: How many more a span may have before limits cut; negative where only all in one mapping will do.
-        event_type: The attribute that tells the event type, of a span that says nothing of it itself; empty where it is
-            among the others, or nobody wants it.
+        name: What spans are called here, if there is a call site.
+        event_type: The attribute that tells the event type of a span of that name which has nothing decisive of its own;
+            empty where it is among the others, or nobody wants it.
     """
 
     owners: tuple[object, object]
     keys: frozenset[str]
+    decisive: frozenset[str]
     encoded: bytes
     room: int
+    name: str | None
     event_type: bytes
 
 
@@ -186,9 +191,10 @@ class SpanEncoder:
             group += (_SPAN, varint(len(message)), message)
         parts: list[bytes] = []
         for resource, scopes in resources.items():
-            parts += _framed(
-                _RESOURCE_SPANS, [resource, *_flat(_framed(_SCOPE_SPANS, [s, *g]) for s, g in scopes.items())]
-            )
+            inner = [resource]
+            for scope, group in scopes.items():
+                inner += _framed(_SCOPE_SPANS, [scope, *group])
+            parts += _framed(_RESOURCE_SPANS, inner)
         return b"".join(parts)
 
     def _resource(self, resource: Resource | None) -> bytes:
@@ -353,9 +359,10 @@ class SpanEncoder:
         That is: one key from two sources, of which the later wins; limits that cut; rules that look at everything.
         """
         statics = self._statics(span)
-        captured = self._captured_keys(span)
+        captured = self._captured_keys(span) if span._values or span._result is not None else _NO_KEYS
         dynamic: Mapping[str, object] = span._dyn or _NO_STATICS
-        if len(captured) + len(dynamic) > statics.room or not statics.keys.isdisjoint(dynamic):
+        says_little = statics.decisive.isdisjoint(dynamic)
+        if len(captured) + len(dynamic) > statics.room or not (says_little or statics.keys.isdisjoint(dynamic)):
             return False
         for key in captured:
             if key in statics.keys or key in dynamic:
@@ -364,22 +371,16 @@ class SpanEncoder:
         if captured:
             self._add_captured(parts, span, captured, texts)
         self._pairs.add(parts, dynamic, texts)
-        if statics.event_type and EVENT_TYPE not in dynamic:
-            self._add_event_type(parts, span, statics, texts)
-        return True
-
-    def _add_event_type(self, parts: list[bytes], span: Span, statics: _Statics, texts: list[bytes] | None) -> None:
-        site, dynamic, types = span._site, span._dyn or _NO_STATICS, self._event_types
-        if types is None or (site is not None and span._name == site.name and not types.depends_on(dynamic)):
+        if says_little and span._name == statics.name:
             parts.append(statics.event_type)
-        else:
-            declared = _NO_STATICS if site is None else site.statics
-            self._pairs.add(parts, types.additions(span._name, {**declared, **dynamic}), texts)
+        elif self._event_types is not None and EVENT_TYPE not in statics.keys and EVENT_TYPE not in dynamic:
+            declared = _NO_STATICS if span._site is None else span._site.statics
+            additions = self._event_types.additions(span._name, {**declared, **dynamic})
+            self._pairs.add(parts, additions, texts)
+        return True
 
     def _captured_keys(self, span: Span) -> Sequence[str]:
         """The keys of the arguments, in order, and of the result if there is one."""
-        if not span._values and span._result is None:
-            return _NO_KEYS
         inputs = self._inputs
         keys = [inputs.get(name) or self._input(name) for name in span._names] if span._values else []
         if span._result is not None:
@@ -419,14 +420,19 @@ class SpanEncoder:
 
     def _spell_statics(self, span: Span) -> _Statics:
         site, state, types = span._site, span._st, self._event_types
-        declared = _NO_STATICS if site is None else site.statics
+        name, declared = (None, _NO_STATICS) if site is None else (site.name, site.statics)
         merged = {**declared, **span.identity_attributes()}
         event_type: Mapping[str, object] = _NO_STATICS
-        if types is not None and EVENT_TYPE not in merged:
-            event_type = types.additions(span._name if site is None else site.name, declared)
-        room = -1 if types is not None and types.has_rules else _room(state.limits) - len(merged)
+        if name is not None and types is not None and EVENT_TYPE not in merged:
+            event_type = types.additions(name, declared)
         return _Statics(
-            (site, state), frozenset(merged), self._pairs.joined(merged), room, self._pairs.joined(event_type)
+            owners=(site, state),
+            keys=frozenset(merged),
+            decisive=TELLING_KEYS.union(merged),
+            encoded=self._pairs.joined(merged),
+            room=-1 if types is not None and types.has_rules else _room(state.limits) - len(merged),
+            name=name,
+            event_type=self._pairs.joined(event_type),
         )
 
     # -- spans that cannot go as they are ----------------------------------------------------
@@ -489,10 +495,6 @@ def _room(limits: SpanLimits) -> int:
 def _framed(tag: bytes, parts: Sequence[bytes]) -> list[bytes]:
     """Put tag and length in front of *parts*, which are joined later, all at once."""
     return [tag, varint(sum(map(len, parts))), *parts]
-
-
-def _flat(lists: Iterable[list[bytes]]) -> list[bytes]:
-    return [part for parts in lists for part in parts]
 
 
 def _remember(cache: dict[_K, _V], key: _K, value: _V, most: int = _REMEMBERED) -> None:

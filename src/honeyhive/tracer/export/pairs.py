@@ -157,15 +157,15 @@ class PairEncoder:
             if not known.trusted:
                 raise CareNeeded
             if kind is str:
-                length = len(value)  # type: ignore[arg-type]
-                if length <= short:
-                    field = known.fields.get(value)  # type: ignore[call-overload]
-                    if field is None and len(known.fields) < _REMEMBERED_OF_ONE:
-                        field = self._short_field(known, value)  # type: ignore[arg-type]
-                    if field is not None:
-                        append(field)
-                        continue
                 if value is not last:  # the id of a message stands under several keys
+                    length = len(value)  # type: ignore[arg-type]
+                    if length <= short:
+                        field = known.fields.get(value)  # type: ignore[call-overload]
+                        if field is None and len(known.fields) < _REMEMBERED_OF_ONE:
+                            field = self._short_field(known, value)  # type: ignore[arg-type]
+                        if field is not None:
+                            append(field)
+                            continue
                     if length > short_enough:
                         raise CareNeeded
                     last, text = value, utf8(value)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final
 
 from honeyhive.exceptions import ConfigurationError
-from honeyhive.models.conventions import DEFAULT_EVENT_TYPE, TELLING_KEYS, detect_event_type
+from honeyhive.models.conventions import DEFAULT_EVENT_TYPE, detect_event_type
 from honeyhive.utils.patterns import PatternMatcher, Rule
 
 __all__ = ["EVENT_TYPE", "EventTypes", "usual_event_types"]
@@ -59,10 +59,6 @@ class EventTypes:
     def of(self, name: str, attributes: Mapping[str, object]) -> str:
         """Tell the event type of a span."""
         return str(self.additions(name, attributes).get(EVENT_TYPE) or attributes[EVENT_TYPE])
-
-    def depends_on(self, attributes: Mapping[str, object]) -> bool:
-        """Tell whether any of *attributes* may have a say in the event type, and in what is added."""
-        return self.has_rules or not TELLING_KEYS.isdisjoint(attributes)
 
     def additions(self, name: str, attributes: Mapping[str, object]) -> Mapping[str, Any]:
         """Return the attributes to add to a span: its event type, unless it has one, and what rules set."""

@@ -174,7 +174,9 @@ def test_the_event_type_is_that_of_each_span_however_much_spans_have_alike() -> 
     for attributes, name in (
         ({}, "work"),
         ({"honeyhive.event_type": "model"}, "work"),
-        ({"k": "v"}, "other"),
+        ({"honeyhive_event_type": "tool"}, "work"),
+        ({"messaging.operation.type": "unheard of"}, "work"),
+        ({"k": "v"}, "openai.chat"),
         ({}, "work"),
     ):
         span = tracer.start_at(site)
@@ -184,7 +186,9 @@ def test_the_event_type_is_that_of_each_span_however_much_spans_have_alike() -> 
         spans.append(span)  # type: ignore[arg-type]
 
     encoded = messages_of(SpanEncoder(event_types=EventTypes(discover_more=False)).request(spans))
-    assert ["chain", "model", "chain", "chain"] == [texts_of(message)["honeyhive_event_type"] for message in encoded]
+    assert ["chain", "model", "tool", "tool", "chain", "chain"] == [
+        texts_of(message)["honeyhive_event_type"] for message in encoded
+    ]
 
 
 def messages_of(request: bytes) -> list[SpanMessage]:
