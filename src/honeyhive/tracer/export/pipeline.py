@@ -312,7 +312,7 @@ class Pipeline(Intake):
             if earlier:
                 self._first_waiting_at = self._clock.monotonic()
             if self._unsent_spans >= self.settings.max_batch_size:
-                self._send_all()
+                self._send_full(spans)
                 earlier = True
             if self._inherit_at is None:
                 self._inherit_at = self._clock.monotonic()
@@ -383,6 +383,15 @@ class Pipeline(Intake):
         self._send_until = self._appended
         self._unsent_spans = 0
         self._first_waiting_at = None
+
+    def _send_full(self, last: int) -> None:
+        """Make a full request due at once; the *last* spans, of one record, wait for the next if they would be too many."""
+        is_too_much = self._unsent_spans > self.settings.max_batch_size
+        self._send_all()
+        if is_too_much:
+            self._send_until -= 1
+            self._unsent_spans = last
+            self._first_waiting_at = self._clock.monotonic()
 
     def _inherit(self) -> None:
         """Take over what a dead process left, and look again later if there is nothing."""

@@ -75,6 +75,24 @@ def test_a_full_batch_is_due_at_once_and_no_request_holds_more(make_pipeline, ma
     assert backend.names[-1] == ["g"]
 
 
+def test_what_is_too_much_for_a_full_request_waits_for_the_next(make_pipeline, make_spans, clock, backend):
+    pipeline = make_pipeline(max_batch_size=3, schedule_delay_s=5.0)
+    for names in ("ab", "cd"):
+        for span in make_spans(*names):
+            pipeline.finished(span)
+        pipeline.drain()
+    full_at = clock.now_s
+
+    while pipeline.due() <= clock.now_s:
+        pipeline.send()
+
+    assert backend.names == [["a", "b"]]
+    assert pipeline.due() == pytest.approx(full_at + 5)
+    clock.now_s = pipeline.due()
+    pipeline.send()
+    assert backend.names[-1] == ["c", "d"]
+
+
 def test_nothing_is_due_when_nothing_waits(make_pipeline, make_spans, clock):
     pipeline = make_pipeline(schedule_delay_s=0.0)
     pipeline.finished(make_spans("a")[0])
