@@ -104,9 +104,11 @@ class Given(Generic[T]):
         self.value = value
         self.settle = settle
 
-    async def __aenter__(self) -> None:
-        if self.value is not None:
-            here()[self.kind] = self.value
+    async def __aenter__(self) -> State | None:
+        if self.value is None or isinstance(self.value, State):
+            return self.value
+        here()[self.kind] = self.value
+        return None
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None and self.settle is not None:

@@ -10,7 +10,7 @@ that it was done are one transaction: a process may die at any moment, and a mes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Final, Self, TypeVar
@@ -103,12 +103,15 @@ class OutboxPublishing:
 
     def intercept(self, _: Execution) -> AbstractAsyncContextManager[object]:
         """Collect what is published, and write it into the transaction after the handler."""
-        return Given(Publisher(), self._add)
+        return Given(Publisher(), self._commit)
 
-    async def _add(self, publisher: Publisher) -> None:
-        """Write what waits into the transaction of the session here."""
-        if publisher.waiting:
-            await self._outbox.add(await use_session(self._session).connection(), publisher.waiting)
+    async def add(self, messages: Sequence[Message]) -> None:
+        """Write *messages* into the transaction of the session here."""
+        if messages:
+            await self._outbox.add(await use_session(self._session).connection(), messages)
+
+    async def _commit(self, publisher: Publisher) -> None:
+        await self.add(publisher.waiting)
 
     async def _publish_what_was_committed(self) -> None:
         while True:

@@ -174,6 +174,12 @@ async def test_configuration_is_an_interceptor_too() -> None:
             use_config(Tenant)
 
 
+async def test_an_interceptor_can_be_entered_by_hand() -> None:
+    async with Configuration(Config, {"TENANT": "acme"}).intercept(REQUEST) as state:
+        assert isinstance(state, State)
+        assert repr(Config(tenant="acme")) in repr(state)
+
+
 async def test_nothing_is_left_when_the_execution_has_ended() -> None:
     async with intercepted(REQUEST, [TenantInterceptor()]):
         pass

@@ -208,6 +208,27 @@ async def test_a_handler_is_tried_again_in_an_execution_of_its_own(capture_spans
     assert capture_spans.named("process OrderPlaced").attributes["honeyhive.execution.attempt"] == 3
 
 
+async def test_tries_are_counted_also_when_other_handlers_run_within_them() -> None:
+    attempts: list[int] = []
+    bus = AsyncMessageBus(retry=RetryPolicy(max_attempts=3, delay=0))
+
+    class Flaky(Orders):
+        @on_message(OrderPlaced)
+        async def confirm(self, message: OrderPlaced) -> None:
+            execution = use_execution()
+            assert isinstance(execution, MessageExecution)
+            attempts.append(execution.attempt)
+            await bus.publish(SendReceipt(order="tea"))
+            if execution.attempt < 3:
+                raise ValueError("theirs")
+
+    async with working(service(Flaky, bus=bus)) as process:
+        await request(process, "tea")
+
+    assert [1, 2, 3] == attempts
+    assert 3 == len(messages())
+
+
 async def test_a_handler_that_fails_for_good_leaves_a_dead_letter_and_the_request_alone(
     capture_spans: SpanCapture,
 ) -> None:
