@@ -31,7 +31,6 @@ _JSON: Final = "application/json"
 _VERSION: Final = "1.0"
 _LARGE: Final = 2**63
 _END_OF_HEAD: Final = b',"id":'
-_START_OF_REST: Final = b'{"id":'
 _UNIONS: Final = (Union, types.UnionType)
 _NO_EXTENSIONS: Final = frozenset(
     {"specversion", "type", "datacontenttype", "dataschema", "data", "data_base64", "partitionkey", "pythontype"}
@@ -107,7 +106,11 @@ class MessageCodec:
         found = self._types.recall(beginning)
         if found is None:
             return self._decoded(document, beginning)
-        return _restored(found, _parsed(_START_OF_REST + rest))
+        try:
+            return (found._shape or _shape_of(found)).decode(rest)
+        except MessageFormatError:
+            # What is wrong, if it is, can be told from the whole only.
+            return self._decoded(document, beginning)
 
     def to_record(self, message: Message) -> dict[str, Any]:
         """Return *message* as a dict of plain values.
@@ -125,7 +128,7 @@ class MessageCodec:
             MessageFormatError: It is no CloudEvent, or its content does not fit the class.
         """
         found = self.class_of(record)
-        return _unknown({**record}) if found is None else _restored(found, {**record})
+        return _unknown({**record}) if found is None else _shape_of(found).restore({**record})
 
     def class_of(self, record: Mapping[str, Any]) -> type[Message] | None:
         """Return the class that *record* becomes, or ``None`` where there is none for it.
@@ -145,9 +148,10 @@ class MessageCodec:
         found = self.class_of(record)
         if found is None:
             return _unknown(record)
-        if beginning == _shape_of(found).beginning:
+        shape = _shape_of(found)
+        if beginning == shape.beginning:
             self._types.note(beginning, record["type"], record["pythontype"])
-        return _restored(found, record)
+        return shape.restore(record)
 
 
 _codec = MessageCodec()
@@ -192,6 +196,7 @@ class _Shape:
         hints = _hints(message_type)
         self._reader = _adapter(self._name, {name: hints[name] for name in self._form.content}).validator
         self._plain = tuple((name, _plain_types(hints[name])) for name in self._form.content)
+        self._can_be_plain = all(plain for _, plain in self._plain)
         self._to_json = _json.write
         self._refusals = (PydanticSerializationError, TypeError)
         self._misfit = ValidationError
@@ -209,22 +214,43 @@ class _Shape:
         """Return the document of *message*, which has *head* of its own; proves that its content can be read again."""
         if message.extensions:
             head = {name: value for name, value in head.items() if name not in self._fixed}
-        content = head["data"] = {name: getattr(message, name) for name in self._form.content}
-        if not self._is_plain(content):
-            self._read(self._written(content))
         if self._is_keyed and (key := message.key) and key != message.subject:
             head["partitionkey"] = key
-        return self._opening + self._written(head)[1:]
+        content = {name: getattr(message, name) for name in self._form.content}
+        if self._is_plain(content):
+            head["data"] = content
+            return self._opening + self._written(head)[1:]
+        written = self._written(content)
+        self._read(written)
+        return b'%b%b,"data":%b}' % (self._opening, self._written(head)[1:-1], written)
 
-    def restore(self, envelope: dict[str, Any], content: object) -> Message:
-        """Return the message that was written as *content*; names that the class does not have are left out."""
+    def decode(self, rest: bytes) -> Message:
+        """Return the message whose document goes on with *rest* after its beginning and the name of the id.
+
+        Raises:
+            MessageFormatError: It is not written as `document` does it, or is no such message at all.
+        """
+        if self._can_be_plain:
+            return self.restore(_parsed(b'{"id":' + rest))
+        head, _, content = rest.partition(b',"data":')
+        return self._form.restore({**_envelope(_parsed(b'{"id":%b}' % head)), **self._told(content[:-1])})
+
+    def restore(self, record: dict[str, Any]) -> Message:
+        """Return the message that *record* is, which is taken apart; names that the class does not have are left out."""
+        content = record.pop("data", None) or {}
+        envelope = _envelope(record)
         if type(content) is not dict or len(content) != len(self._plain) or not self._is_plain(content):
-            content = self._form.complement(self._read(self._written(content)))
+            content = self._told(self._written(content))
         envelope.update(content)
         return self._form.restore(envelope)
 
+    def _told(self, document: bytes) -> dict[str, Any]:
+        return self._form.complement(self._read(document))
+
     def _is_plain(self, content: Mapping[str, Any]) -> bool:
         """Whether JSON and the annotations leave all of *content* just as it is, so that reading it changes nothing."""
+        if not self._can_be_plain:
+            return False
         for name, plain in self._plain:
             value = content.get(name, ...)
             kind = type(value)
@@ -356,12 +382,6 @@ def _parsed(document: bytes | str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise MessageFormatError(f"what came is a JSON {type(record).__name__}, and a CloudEvent is an object")
     return record
-
-
-def _restored(message_type: type[Message], record: dict[str, Any]) -> Message:
-    """Return the message of *message_type* that *record* is; it is taken apart."""
-    content = record.pop("data", None)
-    return (message_type._shape or _shape_of(message_type)).restore(_envelope(record), content or {})
 
 
 def _envelope(record: dict[str, Any]) -> dict[str, Any]:

@@ -66,9 +66,10 @@ class Form(Generic[M]):
         takes_all = fields.keys() <= arguments.keys()
         # Where some fields are not to be given, it takes a closer look to tell whether one of them is.
         self._size = len(arguments) if takes_all else _UNKNOWN
-        self._has_slots = any(_is_kept_apart(kind, name) for name in fields)
+        are_attributes = not any(_is_kept_apart(kind, name) for name in fields)
+        self._hold = vars(Message)["__dict__"].__set__ if are_attributes else _set_each
         settles_only = kind.__post_init__ is Message.__post_init__ and takes_all and not self._init_only
-        self._at_once = kind if settles_only and not self._has_slots else None
+        self._at_once = kind if settles_only else None
 
     def fill(self, message: Message, positional: tuple[object, ...], given: dict[str, Any]) -> None:
         """Do what the ``__init__`` of a data class does, and settle the message.
@@ -85,10 +86,13 @@ class Form(Generic[M]):
                 values[name] = draw()
         if type(message) is self._at_once:
             self.settle(values)
-            _set(message, "__dict__", values)
+            self._hold(message, values)
             return
         init_only = [values.pop(name) for name in self._init_only]
-        _set_each(message, values)
+        if type(message) is not self._kind:  # an __init__ of its own has called that of the class above
+            _set_each(message, values)
+        else:
+            self._hold(message, values)
         message.__post_init__(*init_only)
 
     def settle(self, values: dict[str, Any]) -> None:
@@ -125,10 +129,10 @@ class Form(Generic[M]):
             MessageFormatError: A field without a default has no value.
             TypeError: A value can change.
         """
-        values = {name: content[name] if name in content else self._default(name) for name in self.content}
-        for name, value in values.items():
-            if type(value) not in ATOMS:
-                values[name] = immutable(value, f"{self._kind.__name__}.{name}")
+        values: dict[str, Any] = {}
+        for name in self.content:
+            value = content[name] if name in content else self._default(name)
+            values[name] = value if type(value) in ATOMS else immutable(value, f"{self._kind.__name__}.{name}")
         return values
 
     def restore(self, values: dict[str, Any]) -> M:
@@ -140,10 +144,7 @@ class Form(Generic[M]):
             values: The envelope and the content, in values that cannot change; they are the message's from now on.
         """
         message = _new(self._kind)
-        if self._has_slots:
-            _set_each(message, values)
-        else:
-            _set(message, "__dict__", values)
+        self._hold(message, values)
         return message
 
     def _default(self, name: str) -> object:
@@ -184,9 +185,11 @@ def settle(message: Message) -> None:
     """Fill in the envelope and freeze the content of a message whose fields have been set one by one."""
     form = form_of(type(message))
     before = {name: getattr(message, name) for name in form._fields}
-    now = dict(before)
+    now = {**before}
     form.settle(now)
-    _set_each(message, {name: value for name, value in now.items() if value is not before[name]})
+    for name, value in now.items():
+        if value is not before[name]:
+            _set(message, name, value)
 
 
 def complete(kind: type[Message]) -> None:

@@ -17,7 +17,7 @@ import re
 import types
 import uuid
 from abc import ABC
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NoReturn, Self, TypeVar, cast
 
@@ -147,7 +147,9 @@ def immutable(value: object, name: str = "value") -> Any:
     return _other(value, name) if known is None else known(value, name)
 
 
-def _list(value: Iterable[object], name: str) -> tuple[object, ...]:
+def _list(value: Collection[object], name: str) -> tuple[object, ...]:
+    if _are_atoms(value):
+        return tuple(value)
     return tuple([immutable(each, f"{name}[{index}]") for index, each in enumerate(value)])
 
 
@@ -157,6 +159,8 @@ def _tuple(value: tuple[object, ...], name: str) -> tuple[object, ...]:
 
 
 def _set(value: AbstractSet[object], name: str) -> frozenset[object]:
+    if _are_atoms(value):
+        return value if isinstance(value, frozenset) else frozenset(value)
     # What is in a set is hashable, and yet it may be an object that changes.
     now = list(value)
     frozen = [immutable(each, f"an element of {name}") for each in now]
@@ -164,10 +168,17 @@ def _set(value: AbstractSet[object], name: str) -> frozenset[object]:
 
 
 def _mapping(value: Mapping[object, object], name: str) -> FrozenDict[object, object]:
+    if _are_atoms(value.values()) and _are_atoms(value):
+        return value if type(value) is FrozenDict else FrozenDict(value)
     frozen = {immutable(key, f"a key of {name}"): immutable(each, f"{name}[{key!r}]") for key, each in value.items()}
     if type(value) is FrozenDict and all(map(operator.is_, value.values(), frozen.values())):
         return value
     return FrozenDict(frozen)
+
+
+def _are_atoms(values: Iterable[object]) -> bool:
+    """Whether there is nothing to freeze, which it takes no names of places to tell."""
+    return ATOMS.issuperset(map(type, values))
 
 
 _FREEZERS: dict[type, Callable[[Any, str], object]] = {
