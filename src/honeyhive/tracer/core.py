@@ -50,6 +50,7 @@ __all__ = ["Tracer"]
 _RANDOM_FLAG: Final = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
 _KEPT_FLAGS: Final = SAMPLED | _RANDOM_FLAG
 _FOLLOWED_FLAGS: Final = frozenset({SAMPLED, SAMPLED | _RANDOM_FLAG})
+_LEFT_OUT_FLAGS: Final = frozenset({0, _RANDOM_FLAG})
 _TEXTS: Final = frozenset({str})
 _SCALARS: Final = frozenset({str, int, float, bool})
 _LOWEST_64_BITS: Final = (1 << 64) - 1
@@ -363,6 +364,9 @@ def _followed(state: SpanState, parent: object) -> SpanContext | None:
 
 def _left_out_below(state: SpanState, parent: object) -> UnrecordedSpan | None:
     """Return the span below *parent* that is not recorded, if that is certain."""
+    if type(parent) is RemoteSpan:
+        is_left_out = state.leaves_out_remote and parent._flags in _LEFT_OUT_FLAGS
+        return make_unrecorded(state, parent._tid, _bits(64) or 1, parent._flags) if is_left_out else None
     if (
         type(parent) is UnrecordedSpan
         and state.leaves_out_below

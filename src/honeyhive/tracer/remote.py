@@ -1,4 +1,4 @@
-"""The span of another process, as far as the header that names it tells."""
+"""Spans as processes name them to one another in a header: ours to others, and theirs to us."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from honeyhive.tracer.details import NO_STATE
 
-__all__ = ["RemoteSpan", "remote_span"]
+__all__ = ["RemoteSpan", "remote_span", "traceparent"]
 
 _new = object.__new__
 _flags: Final = tuple(map(TraceFlags, range(256)))
+_two_digits: Final = tuple(f"{flags:02x}" for flags in range(256))
 
 
 class RemoteSpan(NonRecordingSpan):
@@ -42,12 +43,18 @@ class RemoteSpan(NonRecordingSpan):
         self._ctx = value
 
 
-def remote_span(traceparent: str, trace_id: int, span_id: int, flags: int) -> RemoteSpan:
-    """Create the span that a *traceparent* of these parts names."""
+def remote_span(header: str, trace_id: int, span_id: int, flags: int) -> RemoteSpan:
+    """Create the span that a *header* of these parts names."""
     span = _new(RemoteSpan)
-    span.traceparent = traceparent
+    span.traceparent = header
     span._tid = trace_id
     span._sid = span_id
     span._flags = flags
     span._ctx = None
     return span
+
+
+def traceparent(trace_id: int, span_id: int, flags: int) -> str:
+    """Return the header that names a span."""
+    # By way of bytes: numbers of this length are formatted slowly.
+    return f"00-{trace_id.to_bytes(16).hex()}-{span_id.to_bytes(8).hex()}-{_two_digits[flags & 255]}"

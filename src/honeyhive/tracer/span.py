@@ -37,6 +37,7 @@ from honeyhive.tracer.details import NO_STATE, RECORD_ALL, RECORD_EXCEPTION, REM
 from honeyhive.tracer.entering import Enterable
 from honeyhive.tracer.errors import error_message, error_name, stack_text
 from honeyhive.tracer.identity import CallSite, identity_attributes
+from honeyhive.tracer.remote import traceparent
 
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context
@@ -57,7 +58,6 @@ __all__ = ["INPUTS", "RESULT", "Span"]
 _logger = logging.getLogger("honeyhive")
 _TEXTS: Final = frozenset({str})
 _SCALARS: Final = frozenset({str, int, float, bool})
-_two_digits: Final = tuple(f"{flags:02x}" for flags in range(256))
 BARE_WEIGHT: Final = 600
 _VALUE_WEIGHT: Final = 64
 _EVENT_WEIGHT: Final = 2048
@@ -193,10 +193,7 @@ class Span(Enterable, SdkSpan):
     def traceparent(self) -> str | None:
         """The W3C header of that name, straight from the ids; ``None`` where a ``tracestate`` belongs beside it."""
         state = self._details.trace_state
-        if state is not NO_STATE and state:
-            return None
-        # By way of bytes: numbers of this length are formatted slowly.
-        return f"00-{self._tid.to_bytes(16).hex()}-{self._sid.to_bytes(8).hex()}-{_two_digits[self._flags & 255]}"
+        return None if state is not NO_STATE and state else traceparent(self._tid, self._sid, self._flags)
 
     # Readers of our own, so that it does not matter what the SDK calls its slots.
     context: SpanContext = _reads("_context")

@@ -39,12 +39,13 @@ class SpanState:
     * ``root_bound``: new traces whose lowest 64 bits are below it are recorded, the others left out;
     * ``follows_parent``: a child of a recorded span is always recorded;
     * ``follows_remote``: a child of a span that was recorded in another process is always recorded;
-    * ``leaves_out_below``: a child of a span that was sampled out never is.
+    * ``leaves_out_below``: a child of a span that was sampled out never is;
+    * ``leaves_out_remote``: nor is one of a span that was sampled out in another process.
     """
 
     __slots__ = ("allows", "fast_count", "follows_parent", "follows_remote", "identity", "info", "leaves_out_below",
-                 "limits", "monotonic_ns", "processors", "resource", "root_bound", "root_flags", "sampler", "scope",
-                 "wall_ns")  # fmt: skip
+                 "leaves_out_remote", "limits", "monotonic_ns", "processors", "resource", "root_bound", "root_flags",
+                 "sampler", "scope", "wall_ns")  # fmt: skip
 
     def __init__(
         self,
@@ -73,7 +74,8 @@ class SpanState:
         self.root_bound = _root_bound(sampler) if is_plain else ASK_SAMPLER
         self.follows_parent = is_plain and _follows(sampler, "_local_parent_sampled")
         self.follows_remote = is_plain and _follows(sampler, "_remote_parent_sampled")
-        self.leaves_out_below = is_plain and _leaves_out_below(sampler)
+        self.leaves_out_below = is_plain and _leaves_out(sampler, "_local_parent_not_sampled")
+        self.leaves_out_remote = is_plain and _leaves_out(sampler, "_remote_parent_not_sampled")
         self.allows = allows
         self.wall_ns = wall_ns
         self.monotonic_ns = monotonic_ns
@@ -109,7 +111,8 @@ def _follows(sampler: Sampler, delegate: str) -> bool:
     return sampler is sampling.ALWAYS_ON
 
 
-def _leaves_out_below(sampler: Sampler) -> bool:
+def _leaves_out(sampler: Sampler, delegate: str) -> bool:
+    """Tell whether what *delegate* of a parent-based sampler decides is not to record, always."""
     if type(sampler) is sampling.ParentBased:
-        return getattr(sampler, "_local_parent_not_sampled", None) is sampling.ALWAYS_OFF
+        return getattr(sampler, delegate, None) is sampling.ALWAYS_OFF
     return sampler is sampling.ALWAYS_OFF

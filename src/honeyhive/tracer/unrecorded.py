@@ -8,6 +8,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 
 from honeyhive.tracer.details import NO_STATE
 from honeyhive.tracer.entering import Enterable
+from honeyhive.tracer.remote import traceparent
 from honeyhive.tracer.state import SpanState
 
 __all__ = ["GIVEN_CONTEXT", "UnrecordedSpan", "make_unrecorded"]
@@ -54,6 +55,13 @@ class UnrecordedSpan(Enterable, NonRecordingSpan):
     def _context(self, value: SpanContext) -> None:
         self._ctx = value
         self._flags = GIVEN_CONTEXT
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C header of that name, straight from the ids; ``None`` where they are not known, or not all there is."""
+        if self._flags == GIVEN_CONTEXT or self._tstate:
+            return None
+        return traceparent(self._tid, self._sid, self._flags)
 
     def fail(self, error: BaseException) -> None:
         """Do nothing: there is no record to put *error* on."""

@@ -71,25 +71,20 @@ def test_what_travels_is_what_opentelemetry_sends(flags: int, state: TraceState)
         assert theirs == ours
 
 
-@pytest.mark.parametrize(
-    "sampler",
-    [
-        ALWAYS_ON,
-        ALWAYS_OFF,
-        ParentBased(ALWAYS_OFF),
-        ParentBased(TraceIdRatioBased(0.0)),
-        ParentBased(ALWAYS_ON, remote_parent_sampled=ALWAYS_OFF),
-        ParentBased(ALWAYS_OFF, remote_parent_not_sampled=ALWAYS_ON),
-    ],
-    ids=lambda sampler: sampler.get_description(),
-)
-@pytest.mark.parametrize("is_remote", [True, False])
-@pytest.mark.parametrize("flags", [0, 1, 2, 3])
-@pytest.mark.parametrize("state", [TraceState(), TraceState([("vendor", "1")])])
-def test_a_span_below_it_is_the_sdks(sampler: Sampler, is_remote: bool, flags: int, state: TraceState) -> None:
-    parent = SpanContext(7, 8, is_remote=is_remote, trace_flags=TraceFlags(flags), trace_state=state)
+SAMPLERS = [
+    ALWAYS_ON,
+    ALWAYS_OFF,
+    ParentBased(ALWAYS_ON),
+    ParentBased(ALWAYS_OFF),
+    ParentBased(TraceIdRatioBased(0.0)),
+    ParentBased(ALWAYS_ON, remote_parent_sampled=ALWAYS_OFF),
+    ParentBased(ALWAYS_OFF, remote_parent_not_sampled=ALWAYS_ON),
+]
 
-    with otel_trace.use_span(NonRecordingSpan(parent)):
+
+def assert_a_span_below_it_is_the_sdks(sampler: Sampler, below: otel_trace.Span) -> None:
+    parent = below.get_span_context()
+    with otel_trace.use_span(below):
         theirs: Any = SdkProvider(sampler).get_tracer("test").start_span("work", attributes={"a": 1})
         ours: Any = TracerProvider(sampler).get_tracer("test").start_span("work", attributes={"a": 1})
 
@@ -97,11 +92,40 @@ def test_a_span_below_it_is_the_sdks(sampler: Sampler, is_remote: bool, flags: i
     assert expected.trace_id == context.trace_id
     assert expected.trace_flags == context.trace_flags
     assert expected.trace_state == context.trace_state
+    assert context.span_id not in {0, parent.span_id}
     assert theirs.is_recording() == ours.is_recording()
     if theirs.is_recording():
         assert parent == ours.parent
-        assert is_remote == ours.parent.is_remote
+        assert parent.is_remote == ours.parent.is_remote
         assert {"a": 1} == dict(ours.attributes)
+    assert sent_with(ours, TraceContextTextMapPropagator()) == sent_with(ours, TraceParentPropagator())
+
+
+def sent_with(span: otel_trace.Span, propagator: Any) -> dict[str, str]:
+    carrier: dict[str, str] = {}
+    propagator.inject(carrier, otel_trace.set_span_in_context(span, Context()))
+    return carrier
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.get_description())
+@pytest.mark.parametrize("is_remote", [True, False])
+@pytest.mark.parametrize("flags", [0, 1, 2, 3])
+@pytest.mark.parametrize("state", [TraceState(), TraceState([("vendor", "1")])])
+def test_a_span_below_it_is_the_sdks(sampler: Sampler, is_remote: bool, flags: int, state: TraceState) -> None:
+    parent = SpanContext(7, 8, is_remote=is_remote, trace_flags=TraceFlags(flags), trace_state=state)
+
+    assert_a_span_below_it_is_the_sdks(sampler, NonRecordingSpan(parent))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.get_description())
+@pytest.mark.parametrize("flags", ["00", "01", "02", "03", "ff"])
+@pytest.mark.parametrize("state", [{}, {"tracestate": "vendor=1"}], ids=["no state", "state"])
+def test_a_span_below_one_that_came_in_headers_is_the_sdks(sampler: Sampler, flags: str, state: dict[str, str]) -> None:
+    headers = {"traceparent": f"00-{TRACE}-{SPAN}-{flags}", **state}
+
+    below = otel_trace.get_current_span(TraceParentPropagator().extract(headers, Context()))
+
+    assert_a_span_below_it_is_the_sdks(sampler, below)
 
 
 def test_below_an_invalid_span_a_trace_begins() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 from collections.abc import AsyncIterator
 
 import anyio
 import pytest
+from opentelemetry import trace as otel_trace
 
 pytest.importorskip("aiokafka", reason="aiokafka is not installed: pip install honeyhive[kafka]")
 
@@ -123,6 +125,24 @@ async def test_a_handler_that_fails_is_logged_with_its_name(caplog: pytest.LogCa
 
     (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
     assert "refuse failed at scales.weighed (w-1) for good, attempts: 1: ValueError: too heavy" in record.getMessage()
+
+
+async def test_a_handler_that_fails_is_logged_in_the_trace_of_its_message(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(message: Weighed) -> None:
+        raise ValueError("too heavy")
+
+    def note(record: logging.LogRecord) -> bool:
+        noted[record.levelname] = otel_trace.get_current_span().get_span_context().trace_id
+        return True
+
+    noted: dict[str, int] = {}
+    caplog.handler.addFilter(note)
+    scales = Rejecting()
+    scales.bus.subscribe(Weighed, refuse, retry=RetryPolicy(max_attempts=1))
+    await scales.letter_for(document())
+    caplog.handler.removeFilter(note)
+
+    assert TRACE_ID == noted["ERROR"]
 
 
 async def test_the_span_of_a_rejected_message_stands_in_its_trace_and_names_it(recorded: SpanCapture) -> None:
