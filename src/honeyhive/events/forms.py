@@ -57,11 +57,14 @@ class Form(Generic[M]):
         self.content = tuple(name for name in fields if name not in ENVELOPE)
         self._kind = kind
         self._fields = tuple(fields)
-        self._blank = {name: value for name, value in defaults.items() if value is not dataclasses.MISSING}
+        self._required = frozenset(name for name in arguments if defaults[name] is dataclasses.MISSING)
+        # The required ones are there too, so that a message holds its fields in their order.
+        self._blank = {
+            name: each for name, each in defaults.items() if name in arguments or each is not dataclasses.MISSING
+        }
         self._blank["source"] = kind._source or kind._origin
         self._drawn = tuple((name, _factory(each)) for name, each in fields.items() if defaults[name] is _DRAWN)
         self._signature = inspect.Signature([*_parameters(arguments.values())])
-        self._required = arguments.keys() - self._blank.keys()
         self._init_only = tuple(name for name in arguments if name not in fields)
         takes_all = fields.keys() <= arguments.keys()
         # Where some fields are not to be given, it takes a closer look to tell whether one of them is.
@@ -148,9 +151,9 @@ class Form(Generic[M]):
         return message
 
     def _default(self, name: str) -> object:
-        if name not in self._blank:
+        default = self._blank.get(name, dataclasses.MISSING)
+        if default is dataclasses.MISSING:
             raise MessageFormatError(f"{self._kind.__name__}.{name} has neither a value nor a default")
-        default = self._blank[name]
         return dict(self._drawn)[name]() if default is _DRAWN else default
 
     def _bound(self, positional: tuple[object, ...], given: dict[str, Any]) -> dict[str, Any]:

@@ -247,11 +247,34 @@ def test_documents_that_were_written_before_are_read() -> None:
     assert datetime(2026, 1, 2, 3, 4, 5, 678, UTC) == message.time
 
 
-def test_a_document_is_read_as_bytes_and_as_text() -> None:
-    message = everything()
+@given(
+    st.sampled_from([Holder, everything, ALONE[0]]),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "id": st.text(min_size=1),
+            "subject": st.text(),
+            "correlation_id": st.text(),
+            "causation_id": st.none() | st.text(),
+            "trace_context": st.dictionaries(st.sampled_from(["traceparent", "tracestate", "baggage"]), st.text()),
+            "extensions": st.dictionaries(
+                st.sampled_from(["tenant", "data", "dataschema", "partitionkey"]),
+                st.text() | st.dictionaries(st.sampled_from(["id", "data"]), st.integers(), min_size=2),
+            ),
+        },
+    ),
+    st.text() | st.sampled_from([',"id":', ',"data":', '"}', "\\"]),
+)
+def test_a_document_is_read_the_same_as_bytes_that_begin_like_others_and_as_text(
+    make: Callable[..., Message], envelope: dict[str, Any], said: str
+) -> None:
+    message = make(**envelope, **{"text" if make is everything else "value": said})
     document = encode(message)
 
-    assert [message] * 3 == [decode(each) for each in (document, document.decode(), document)]
+    read = [decode(document.decode()), decode(document), decode(document)]
+
+    assert [vars(read[0])] * 3 == [vars(each) for each in read]
+    assert message == read[0]
 
 
 def test_a_codec_reads_what_its_own_classes_are_however_often_another_has_read_it() -> None:

@@ -350,6 +350,11 @@ def test_a_class_may_have_an_init_of_its_own() -> None:
     assert {"cents": 1, "days": 2} == PaidLate(cents=1, days=2).content
 
 
+@pytest.mark.parametrize("message", [Shown(number=1, id="1"), Looked(note="n", number=1), Checked(amount=1)])
+def test_a_message_holds_its_fields_in_their_order(message: Message) -> None:
+    assert [each.name for each in dataclasses.fields(message)] == [*vars(message)]
+
+
 def test_a_generic_class_is_a_message_too() -> None:
     class Changed(Event, Generic[T]):
         value: T
