@@ -246,7 +246,7 @@ class SpanEncoder:
         parent = span.parent
         if parent:
             parts += (_PARENT_ID, parent.span_id.to_bytes(8))
-        parts += self._frame(span.name, span.start_time, span.end_time, texts)
+        parts += (_NAME, self._name(span.name, texts), _lifetime(span.start_time, span.end_time))
         parts.append(self._traits_in(span.kind, context.trace_state, span.status, parent, texts))
         self._add_mapping(parts, span, texts)
         self._add_details(parts, span, texts)
@@ -261,7 +261,9 @@ class SpanEncoder:
             span._tid.to_bytes(16),
             _SPAN_ID,
             span._sid.to_bytes(8),
-            *self._frame(span._name, span._start_time, span._end_time, texts),
+            _NAME,
+            self._names.get(span._name) or self._name(span._name, texts),
+            _lifetime(span._start_time, span._end_time),
         ]
         if span._psid:
             parts += (_PARENT_ID, span._psid.to_bytes(8))
@@ -270,14 +272,6 @@ class SpanEncoder:
         if details.events is not None or details.links is not None:
             self._add_details(parts, span, texts)
         return parts
-
-    def _frame(self, name: str, start: int | None, end: int | None, texts: list[bytes] | None) -> tuple[bytes, ...]:
-        """Name and times."""
-        return (
-            _NAME,
-            self._names.get(name) or self._name(name, texts),
-            _times(_START, start, _END, end) if start and end else _time(_START, start) + _time(_END, end),
-        )
 
     def _traits_of(self, details: Details, texts: list[bytes] | None) -> bytes:
         encoded = self._traits_in(details.kind, details.trace_state, details.status, details.parent, texts)
@@ -515,6 +509,10 @@ def _optional(tag: bytes, text: str | None) -> bytes:
 
 def _count(tag: bytes, number: int) -> bytes:
     return tag + varint(number) if number else b""
+
+
+def _lifetime(start: int | None, end: int | None) -> bytes:
+    return _times(_START, start, _END, end) if start and end else _time(_START, start) + _time(_END, end)
 
 
 def _time(tag: bytes, nanoseconds: int | None) -> bytes:
