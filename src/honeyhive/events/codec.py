@@ -394,7 +394,7 @@ def _envelope(record: dict[str, Any]) -> dict[str, Any]:
         raise _no_cloudevent("source", source)
     headers = {}
     for name in CARRIED:
-        if (header := pop(name, None)) is not None:
+        if isinstance(header := pop(name, None), str):  # what is no text names no trace
             headers[name] = header
     return {
         "id": identity,

@@ -388,6 +388,16 @@ def test_what_is_no_cloudevent_is_refused(document: bytes, problem: str) -> None
         decode(document)
 
 
+@pytest.mark.parametrize("header", [5, True, ["a=1"], {"a": "1"}])
+@pytest.mark.parametrize("name", ["traceparent", "tracestate", "baggage"])
+def test_a_header_of_a_trace_that_is_no_text_is_left_out(name: str, header: object) -> None:
+    record = {**json.loads(encode(Holder(value=1))), name: header}
+
+    message = decode(json.dumps(record))
+
+    assert (1, {}) == (message.value, message.trace_context)
+
+
 @pytest.mark.parametrize(
     "foreign",
     [
