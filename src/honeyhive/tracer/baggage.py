@@ -45,6 +45,8 @@ SAFE_PROPAGATION_KEYS: Final = frozenset(
 """Baggage entries that mean the same in every process, and so may travel."""
 
 _HEADER = "baggage"
+_LONGEST_HEADER: Final = 8192
+"""Characters beyond which OpenTelemetry reads none of a header; nor is what is longer remembered."""
 _TEXTS = frozenset({str})
 _w3c = W3CBaggagePropagator()
 
@@ -85,7 +87,8 @@ def baggage_header(entries: Baggage) -> str:
         pass
     if not _TEXTS.issuperset(map(type, entries.values())):
         return _written(entries)  # what it is made of may change
-    entries.header = header = _header_of(tuple(entries.items()))
+    write = _header_of if sum(map(len, entries.values())) <= _LONGEST_HEADER else _header_of.__wrapped__
+    entries.header = header = write(tuple(entries.items()))
     return header
 
 
@@ -144,7 +147,11 @@ def _written(entries: Mapping[str, object]) -> str:
     return carrier.get(_HEADER, "")
 
 
-@functools.lru_cache(maxsize=256)
 def _entries_of(header: str) -> Baggage:
+    return _read(header) if len(header) <= _LONGEST_HEADER else Baggage()
+
+
+@functools.lru_cache(maxsize=256)
+def _read(header: str) -> Baggage:
     found = get_all(_w3c.extract({_HEADER: header}, Context()))
     return Baggage({name: str(value) for name, value in found.items()})

@@ -65,6 +65,9 @@ R = TypeVar("R")
 TRACER_KEY: Final = "honeyhive-tracer"
 SESSIONS_KEY: Final = "honeyhive-sessions"
 
+_LONGEST_ID: Final = 256
+"""Characters of a session's id beyond which nothing is remembered of it; anybody may send one in a header."""
+
 
 def _find_variable() -> Any:
     """Return OpenTelemetry's context variable, or ``None`` when another runtime is configured."""
@@ -232,8 +235,13 @@ def session_entries(identity: Identity, session_id: str) -> Baggage:
     return _session_entries(session_id, identity.project)
 
 
-@functools.lru_cache(maxsize=256)
 def _session_entries(session_id: str, project: str | None) -> Baggage:
+    make = _known_session_entries if len(session_id) <= _LONGEST_ID else _known_session_entries.__wrapped__
+    return make(session_id, project)
+
+
+@functools.lru_cache(maxsize=256)
+def _known_session_entries(session_id: str, project: str | None) -> Baggage:
     return Baggage({"session_id": session_id, "project": project} if project else {"session_id": session_id})
 
 

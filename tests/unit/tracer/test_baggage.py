@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -11,11 +12,14 @@ from opentelemetry import trace as otel_trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from honeyhive.tracer import HoneyHiveTracer
 from honeyhive.tracer.baggage import context_of, w3c_headers
 from honeyhive.tracer.context import BAGGAGE_KEY
+from honeyhive.tracer.export.encode import SpanEncoder
+from honeyhive.tracer.propagation import joined_context
 
 THEIRS = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
 TRACE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
@@ -108,3 +112,29 @@ def test_a_tracer_whose_session_changes_sends_the_new_one_along(tracer: HoneyHiv
         sent.append(tracer.inject_context({})["baggage"])
 
     assert [f"session_id={each},project=tests" for each in ("one", "two", "one")] == sent
+
+
+def test_what_strangers_send_in_long_headers_is_not_kept(
+    tracer: HoneyHiveTracer, exporter: InMemorySpanExporter
+) -> None:
+    def receive(number: int) -> None:
+        long = f"{number}".ljust(100_000, "x")
+        context_of({**TRACE, "baggage": f"a={long}"})
+        token = otel_context.attach(joined_context({"session_id": long}, tracer))
+        with tracer.start_span("work"):
+            tracer.inject_context({})
+        otel_context.detach(token)
+        encoder.request(exporter.get_finished_spans())
+        exporter.clear()
+
+    encoder = SpanEncoder()
+    tracemalloc.start()
+    try:
+        receive(0)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(1, 20):
+            receive(number)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000

@@ -75,6 +75,7 @@ _USUAL_LIMITS: Final = EncodeLimits()
 _LONGEST_NAME: Final = 160
 _REMEMBERED: Final = 4096
 _REMEMBERED_SITES: Final = 256
+_LONGEST_STATICS: Final = 16 << 10
 
 _times: Final = struct.Struct("<cQcQ").pack
 
@@ -407,8 +408,9 @@ class SpanEncoder:
             return self._spell_statics(span)
         if known is None:
             known = self._spell_statics(span)
-            # Other values may be equal to one another and yet be spelled differently.
-            if not baggage or _TEXTS.issuperset(map(type, baggage.values())):
+            # Other values may be equal to one another and yet be spelled differently; long ones come from afar and once.
+            is_usual = not baggage or _TEXTS.issuperset(map(type, baggage.values()))
+            if is_usual and len(known.encoded) <= _LONGEST_STATICS:
                 _remember(self._statics_of, key, known, _REMEMBERED_SITES)
         return known
 
