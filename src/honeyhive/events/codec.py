@@ -136,10 +136,10 @@ class MessageCodec:
         Raises:
             MessageFormatError: It is no CloudEvent, or several classes have that name.
         """
-        name, content_type = record.get("type"), record.get("datacontenttype")
+        name, content_type = record.get("type"), _text("datacontenttype", record.get("datacontenttype"))
         if not name or not isinstance(name, str):
             raise _no_cloudevent("type", name)
-        found = self._types.find(name, record.get("pythontype"))
+        found = self._types.find(name, _text("pythontype", record.get("pythontype")))
         return found if content_type == _JSON or is_json(content_type) else None
 
     def _decoded(self, document: bytes | str, beginning: bytes) -> Message:
@@ -233,7 +233,7 @@ class _Shape:
         if self._can_be_plain:
             return self.restore(_parsed(b'{"id":' + rest))
         head, _, content = rest.partition(b',"data":')
-        return self._form.restore({**_envelope(_parsed(b'{"id":%b}' % head)), **self._told(content[:-1])})
+        return self._form.restore({**_envelope(_parsed(b'{"id":%b}' % head)), **self._told(content.removesuffix(b"}"))})
 
     def restore(self, record: dict[str, Any]) -> Message:
         """Return the message that *record* is, which is taken apart; names that the class does not have are left out."""
@@ -400,12 +400,26 @@ def _envelope(record: dict[str, Any]) -> dict[str, Any]:
         "id": identity,
         "time": _read_time(pop("time", None)),
         "source": source,
-        "subject": pop("subject", None),
-        "correlation_id": pop("correlationid", None) or identity,
-        "causation_id": pop("causationid", None),
+        "subject": _single("subject", pop("subject", None)),
+        "correlation_id": _single("correlationid", pop("correlationid", None)) or identity,
+        "causation_id": _single("causationid", pop("causationid", None)),
         "trace_context": FrozenDict(headers) if headers else NO_TRACE,
         "extensions": _extensions(record) if record else NO_EXTENSIONS,
     }
+
+
+def _text(name: str, value: object) -> str | None:
+    """Return *value*, that of the optional attribute *name*, which is a text if it is there."""
+    if value is None or isinstance(value, str):
+        return value
+    raise _no_cloudevent(name, value)
+
+
+def _single(name: str, value: object) -> Any:
+    """Return *value*, that of the attribute *name*, which is a text by rights, and by no means a collection."""
+    if isinstance(value, (dict, list)):
+        raise _no_cloudevent(name, value)
+    return value
 
 
 def _extensions(record: Mapping[str, Any]) -> FrozenDict[str, Any]:
@@ -425,12 +439,19 @@ def _read_time(text: object) -> datetime:
 
 
 def _unknown(record: dict[str, Any]) -> UnknownMessage:
-    data = base64.b64decode(record["data_base64"]) if "data_base64" in record else record.get("data")
     kept = ("datacontenttype", "dataschema", "partitionkey", "pythontype")
-    attributes = {name: record[name] for name in kept if record.get(name)}
+    attributes = {name: value for name in kept if (value := _single(name, record.get(name)))}
+    data = _binary(record["data_base64"]) if "data_base64" in record else record.get("data")
     form = form_of(UnknownMessage)
     content = form.complement({"type": record["type"], "data": data, "attributes": attributes})
     return form.restore({**_envelope(record), **content})
+
+
+def _binary(written: object) -> bytes:
+    try:
+        return base64.b64decode(written)  # type: ignore[arg-type] # what is no text is refused
+    except (TypeError, ValueError) as error:
+        raise _no_cloudevent("data_base64", written) from error
 
 
 def _foreign_data(data: object) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -309,6 +311,14 @@ def test_a_document_that_only_begins_like_another_is_refused(rest: bytes) -> Non
         decode(document.partition(b',"id":')[0] + b',"id":' + rest)
 
 
+def test_a_document_whose_last_character_is_another_is_refused() -> None:
+    document = encode(everything())
+    decode(document)
+
+    with pytest.raises(MessageFormatError, match="no JSON"):
+        decode(document[:-1] + b"]")
+
+
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(0)), timezone(timedelta(hours=-3, minutes=-30, seconds=-7))])
 @given(st.datetimes())
 def test_a_time_stays_the_same_moment_and_offset(zone: timezone, time: datetime) -> None:
@@ -381,6 +391,8 @@ def test_an_annotation_that_nobody_can_resolve_is_named() -> None:
         (b'{"type": "x", "id": "1"}', "'source' is None"),
         (b'{"type": "x", "id": "", "source": "/"}', "'id' is ''"),
         (b'{"type": "x", "id": "1", "source": "/", "time": "noon"}', "its time is 'noon'"),
+        (b'{"type": "x", "id": "1", "source": "/", "data_base64": "AP8"}', "'data_base64' is 'AP8'"),
+        (b'{"type": "x", "id": "1", "source": "/", "data_base64": 7}', "'data_base64' is 7"),
     ],
 )
 def test_what_is_no_cloudevent_is_refused(document: bytes, problem: str) -> None:
@@ -396,6 +408,27 @@ def test_a_header_of_a_trace_that_is_no_text_is_left_out(name: str, header: obje
     message = decode(json.dumps(record))
 
     assert (1, {}) == (message.value, message.trace_context)
+
+
+TEXTS = ("pythontype", "datacontenttype")
+SINGLES = (*TEXTS, "subject", "correlationid", "causationid", "dataschema", "partitionkey")
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [*itertools.product(SINGLES, (["a"], {"a": 1})), *itertools.product(TEXTS, (7, True))],
+)
+def test_an_attribute_that_is_no_text_is_refused_by_its_name(name: str, value: object) -> None:
+    record = {"specversion": "1.0", "id": "1", "source": "/x", "type": "com.example.pull", name: value}
+
+    with pytest.raises(MessageFormatError, match=re.escape(f"its attribute {name!r} is {value!r}")):
+        decode(json.dumps(record))
+
+
+def test_a_subject_that_was_a_number_is_still_read() -> None:
+    order = decode(encode(everything(subject=5)))  # a type checker would have told
+
+    assert 5 == order.subject
 
 
 @pytest.mark.parametrize(

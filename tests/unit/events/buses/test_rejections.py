@@ -92,8 +92,19 @@ def the_failed(recorded: SpanCapture) -> RecordedSpan:
         (b'{"type": "foreign.thing", "id": "1"}', "process foreign.thing"),
         (document(data={"grams": "many"}), "process scales.weighed"),
         (document(time="tomorrow"), "process scales.weighed"),
+        (document(subject=["a list"]), "process scales.weighed"),
+        (document(pythontype={}), "process scales.weighed"),
     ],
-    ids=["no json", "no object", "no texts", "no source", "wrong content", "wrong time"],
+    ids=[
+        "no json",
+        "no object",
+        "no texts",
+        "no source",
+        "wrong content",
+        "wrong time",
+        "wrong subject",
+        "wrong class",
+    ],
 )
 async def test_what_cannot_be_read_is_kept_as_it_came_and_shows_in_traces(
     recorded: SpanCapture, body: bytes, name: str
