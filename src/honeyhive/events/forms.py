@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from honeyhive.events.lineage import NO_TRACE, handled_message, trace_of
@@ -19,7 +20,7 @@ from honeyhive.utils.frozen import ATOMS, FrozenDict, immutable
 if TYPE_CHECKING:
     from honeyhive.events.messages import Message
 
-__all__ = ["ENVELOPE", "NO_EXTENSIONS", "Form", "complete", "form_of", "initialiser", "settle"]
+__all__ = ["ENVELOPE", "NO_EXTENSIONS", "Described", "Form", "complete", "form_of", "initialiser", "settle"]
 
 M = TypeVar("M", bound="Message")
 
@@ -30,8 +31,17 @@ ENVELOPE = frozenset(
 
 NO_EXTENSIONS: FrozenDict[str, Any] = FrozenDict()
 
-_DRAWN: Final = object()
-"""Stands for the value that a default factory is to make."""
+
+class _Drawn(Enum):
+    """Stands for the value that a default factory is to make."""
+
+    DRAWN = "<factory>"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+_DRAWN: Final = _Drawn.DRAWN
 
 _UNKNOWN: Final = -1
 _new, _set = object.__new__, object.__setattr__
@@ -62,9 +72,9 @@ class Form(Generic[M]):
         self._blank = {
             name: each for name, each in defaults.items() if name in arguments or each is not dataclasses.MISSING
         }
-        self._blank["source"] = kind._source or kind._origin
+        self._source = kind._source or kind._origin
         self._drawn = tuple((name, _factory(each)) for name, each in fields.items() if defaults[name] is _DRAWN)
-        self._signature = inspect.Signature([*_parameters(arguments.values())])
+        self._signature = _signature(kind)
         self._init_only = tuple(name for name in arguments if name not in fields)
         takes_all = fields.keys() <= arguments.keys()
         # Where some fields are not to be given, it takes a closer look to tell whether one of them is.
@@ -110,7 +120,7 @@ class Form(Generic[M]):
         if values["time"].tzinfo is None:
             raise ValueError(f"{self._kind.__name__}.time has no time zone; write datetime.now(UTC)")
         if not values["source"]:
-            values["source"] = self._blank["source"]
+            values["source"] = self._source
         if values["extensions"] is not NO_EXTENSIONS:
             values["extensions"] = immutable(values["extensions"], "extensions")
         cause = handled_message.get()
@@ -184,6 +194,16 @@ def initialiser(kind: type[Message]) -> Callable[..., None]:
     return init
 
 
+class Described:
+    """What ``inspect.signature`` tells of a message class: the fields that it takes, as of any data class."""
+
+    def __get__(self, _: Message | None, kind: type[Message]) -> inspect.Signature | None:
+        if not getattr(kind.__init__, "_settles", False):
+            return None  # it has an __init__ of its own
+        complete(kind)
+        return _signature(kind)
+
+
 def settle(message: Message) -> None:
     """Fill in the envelope and freeze the content of a message whose fields have been set one by one."""
     form = form_of(type(message))
@@ -234,8 +254,14 @@ def _factory(field: dataclasses.Field[Any]) -> Callable[[], object]:
     return cast("Callable[[], object]", field.default_factory)
 
 
-def _parameters(arguments: Iterable[dataclasses.Field[Any]]) -> Iterator[inspect.Parameter]:
-    for each in sorted(arguments, key=lambda field: field.kw_only is True):
-        kind = inspect.Parameter.KEYWORD_ONLY if each.kw_only is True else inspect.Parameter.POSITIONAL_OR_KEYWORD
-        default = inspect.Parameter.empty if _default(each) is dataclasses.MISSING else None
-        yield inspect.Parameter(each.name, kind, default=default)
+def _signature(kind: type[Message]) -> inspect.Signature:
+    arguments = [each for each in kind.__dataclass_fields__.values() if _is_argument(each)]
+    arguments.sort(key=lambda field: field.kw_only is True)
+    return inspect.Signature([*map(_parameter, arguments)], return_annotation=None)
+
+
+def _parameter(field: dataclasses.Field[Any]) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY if field.kw_only is True else inspect.Parameter.POSITIONAL_OR_KEYWORD
+    default = _default(field)
+    given = inspect.Parameter.empty if default is dataclasses.MISSING else default
+    return inspect.Parameter(field.name, kind, default=given, annotation=field.type)

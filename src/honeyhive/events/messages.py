@@ -33,7 +33,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, dataclass_transform
 
 from honeyhive.events.catalogue import declared_types
-from honeyhive.events.forms import ENVELOPE, NO_EXTENSIONS, Form, complete, form_of, initialiser, settle
+from honeyhive.events.forms import ENVELOPE, NO_EXTENSIONS, Described, Form, complete, form_of, initialiser, settle
 from honeyhive.events.lineage import NO_TRACE
 from honeyhive.utils.frozen import FrozenDict
 from honeyhive.utils.ids import RandomIds
@@ -86,6 +86,7 @@ class Message:
     _traced: ClassVar[bool] = True
     _form: ClassVar[LazyResource[Form[Any]]]
     _shape: ClassVar[Any] = None
+    __signature__: ClassVar[Any] = Described()
 
     id: str = field(default_factory=_ids.uuid)
     time: datetime = field(default_factory=_now, compare=False, repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import pickle
 import subprocess
 import sys
@@ -190,6 +191,34 @@ def test_a_class_may_leave_no_spans_and_its_subclasses_neither(capture_spans: Sp
         bus.publish(message)
 
     assert {"publish Attack", "process Attack"} == {span.name for span in capture_spans.spans}
+
+
+def test_the_source_is_that_of_the_class_also_where_it_has_an_init_of_its_own() -> None:
+    class Shipped(GetOrder, source="/shipping"):
+        def __init__(self, number: int) -> None:
+            super().__init__(order_id=str(number))
+
+    assert "/shipping" == Shipped(7).source
+
+
+def test_what_a_class_takes_can_be_looked_up() -> None:
+    class Sent(Event):
+        order_id: str
+        parts: list[int] = field(default_factory=list)
+
+    takes = inspect.signature(Sent)
+
+    assert ["order_id", "parts"] == [name for name in takes.parameters if name not in ENVELOPE]
+    assert "order_id: 'str', parts: 'list[int]' = <factory>) -> None" in str(takes)
+    assert f"Sent{takes}" == f"{Sent.__doc__} -> None"
+
+
+def test_what_a_class_with_an_init_of_its_own_takes_stands_there() -> None:
+    class Shipped(GetOrder):
+        def __init__(self, number: int) -> None:
+            super().__init__(order_id=str(number))
+
+    assert ["number"] == list(inspect.signature(Shipped).parameters)
 
 
 def test_a_field_must_not_hide_the_envelope() -> None:
