@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
-from opentelemetry import trace as otel_trace
 from opentelemetry.trace import Span, StatusCode
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -31,6 +30,7 @@ from honeyhive.runtime.headers import Headers
 from honeyhive.runtime.providers import hints_of, name_of, needs_of
 from honeyhive.runtime.service import Service
 from honeyhive.runtime.sharing import check_sharing
+from honeyhive.tracer import context as hh_context
 
 __all__ = ["answers", "app_of", "http_app"]
 
@@ -212,8 +212,8 @@ class _Edge:
         await self._running.process.run(execution, partial(self._answer, scope, receive, send))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        span = otel_trace.get_current_span()
-        if not span.is_recording():
+        span: Any = hh_context.current().get(hh_context.SPAN_KEY)
+        if span is None or not span.is_recording():
             await self._app(scope, receive, send)
             return
         answer = _Answer(scope, send, span)

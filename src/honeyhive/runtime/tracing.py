@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from contextvars import Token
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, get_current_span
 
 from honeyhive.runtime.execution import Execution, ExecutionKind, MessageExecution
 from honeyhive.runtime.headers import Headers
 from honeyhive.runtime.interceptors import NOTHING
 from honeyhive.tracer import context as hh_context
+from honeyhive.tracer.details import Details, usual_details
+from honeyhive.tracer.identity import CallSite
 from honeyhive.tracer.propagation import joined_context
 from honeyhive.tracer.registry import discover_tracer
 from honeyhive.tracer.span import Span
+from honeyhive.tracer.unrecorded import UnrecordedSpan
+from honeyhive.utils.guard import guard
+
+if TYPE_CHECKING:
+    from opentelemetry.context.context import Context
 
 __all__ = ["Tracing"]
 
 _logger = logging.getLogger("honeyhive.runtime")
 
-_KINDS: Final[Mapping[ExecutionKind, SpanKind]] = {
-    "http": SpanKind.SERVER,
-    "websocket": SpanKind.SERVER,
-    "message": SpanKind.CONSUMER,
-    "schedule": SpanKind.INTERNAL,
+_DETAILS: Final[Mapping[ExecutionKind, Details]] = {
+    "http": usual_details(SpanKind.SERVER),
+    "websocket": usual_details(SpanKind.SERVER),
+    "message": usual_details(SpanKind.CONSUMER),
+    "schedule": usual_details(SpanKind.INTERNAL),
 }
+_SHARED: Final = {"honeyhive_event_type": "chain"}
+"""What all our spans of executions say."""
+_SITES: Final = 256
 _TRAVELLING: Final = frozenset(
     {"traceparent", "tracestate", "baggage", "session_id", "honeyhive_session_id", "honeyhive.session_id"}
 )
@@ -73,27 +83,36 @@ class Tracing:
 class _Traced(AbstractAsyncContextManager[None]):
     """The span of one execution: a class and no generator, since every request pays for it."""
 
-    __slots__ = ("_execution", "_joined", "_span", "_tracer")
+    __slots__ = ("_execution", "_span", "_tracer")
 
     def __init__(self, execution: Execution, tracer: Any) -> None:
         self._execution = execution
         self._tracer = tracer
-        self._joined: Token[Any] | None = None
 
     async def __aenter__(self) -> None:
-        execution, tracer = self._execution, self._tracer
-        if _travels_with(execution.carrier):
-            self._joined = hh_context.attach(joined_context(execution.carrier, tracer))
-        attributes = _typed(execution.attributes())
-        self._span = tracer.start_span(execution.name, kind=_KINDS[execution.kind], attributes=attributes)
-        self._span.__enter__()
+        carrier, tracer = self._execution.carrier, self._tracer
+        context = joined_context(carrier, tracer) if _travels_with(carrier) else hh_context.current()
+        self._span = _begun(self._execution, tracer, context)
+        self._span.enter_in(context)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._span.__exit__(kind, error, traceback)
-        if self._joined is not None:
-            hh_context.detach(self._joined)
+
+
+def _begun(execution: Execution, tracer: Any, context: Context) -> Span | UnrecordedSpan:
+    """Return a span of *execution* that has begun in *context*; one that records nothing where *tracer* cannot."""
+    with guard("start_span"):
+        if tracer.identity.enabled:
+            details = _DETAILS[execution.kind]
+            return tracer.tracer.begin_at(_site(execution.name), details, execution.attributes(), context)  # type: ignore[no-any-return]
+    return UnrecordedSpan(get_current_span(context).get_span_context(), tracer.tracer.state)
+
+
+@functools.lru_cache(_SITES)
+def _site(name: str) -> CallSite:
+    return CallSite(name, _SHARED)
 
 
 def _told_span_of(execution: MessageExecution) -> bool:
@@ -102,14 +121,10 @@ def _told_span_of(execution: MessageExecution) -> bool:
     if span is None or not span.is_recording():
         return False
     is_of_bus = getattr(span, "name", "") == execution.name
-    attributes = _typed(execution.delivery_attributes() if is_of_bus else execution.attributes())
+    attributes = execution.delivery_attributes() if is_of_bus else execution.attributes()
+    attributes.update(_SHARED)
     (span.set_plain_attributes if type(span) is Span else span.set_attributes)(attributes)
     return True
-
-
-def _typed(attributes: dict[str, str | int | float]) -> dict[str, str | int | float]:
-    attributes["honeyhive_event_type"] = "chain"
-    return attributes
 
 
 def _travels_with(carrier: Mapping[str, str]) -> bool:

@@ -192,25 +192,32 @@ class Tracer(sdk.Tracer):
     def enter_at(
         self, site: CallSite, details: Details, texts: dict[str, AttributeValue], context: Context
     ) -> EnteredSpan:
-        """Start a span of *site* that is current in the block of what is returned.
+        """Start a span of *site*, as `begin_at` does, that is current in the block of what is returned."""
+        span = self.begin_at(site, details, texts, context)
+        return EnteredSpan(span, entered(context, span))
+
+    def begin_at(
+        self, site: CallSite, details: Details, scalars: dict[str, AttributeValue], context: Context
+    ) -> Span | UnrecordedSpan:
+        """Start a span of *site* in *context*.
 
         Args:
             site: What it shares with others.
             details: What it begins with.
-            texts: Attributes of its own, all of them texts; the span keeps the dictionary.
-            context: Where it starts, and what holds in the block.
+            scalars: Attributes of its own, all of them plain; the span keeps the dictionary.
+            context: Where it starts.
         """
         span = self.prepare(site.name, context, details, site)
         if span is None:
-            span = self.prepare_by_sampler(site.name, context, details, site, {**site.statics, **texts})
+            span = self.prepare_by_sampler(site.name, context, details, site, {**site.statics, **scalars})
         elif type(span) is Span:
-            if len(texts) <= span._st.fast_count:
-                span._dyn = texts
+            if len(scalars) <= span._st.fast_count:
+                span._dyn = scalars
             else:
-                span.set_attributes(texts)
+                span.set_attributes(scalars)
         if type(span) is Span:
             span.begin(context)
-        return EnteredSpan(span, entered(context, span))
+        return span
 
     def prepare(  # noqa: PLR0912 -- flat on purpose
         self, name: str, where: Context, details: Details, site: CallSite | None = None, lineage: Lineage | None = None

@@ -39,6 +39,10 @@ class Enterable:
             self._token = activate(self)  # type: ignore[misc]  # a slot of the subclasses
         return self
 
+    def enter_in(self, context: Context) -> None:
+        """Become the current span, in *context*, until the block is left by ``__exit__``."""
+        self._token = hh_context.attach(entered(context, self))  # type: ignore[misc]  # a slot of the subclasses
+
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
