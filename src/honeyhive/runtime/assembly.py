@@ -193,10 +193,6 @@ class Process:
         """Return the value for the type *kind* if something in the process has needed it so far, else ``None``."""
         return self._container.made(Key(kind))
 
-    def arrive(self, execution: Execution) -> None:
-        """Let *execution*, which knows more, take the place of the one that is running here."""
-        here()[Execution] = execution
-
     def perform(
         self, execution: Execution, handler: AnyHandler, /, *args: Any, **kwargs: Any
     ) -> Coroutine[Any, Any, Any]:
@@ -212,9 +208,11 @@ class Process:
     def handle(self, execution: Execution, handler: AnyHandler, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Call *handler* inside the other interceptors; its result and its exceptions are passed on.
 
-        Only within `run`.
+        Only within `run`, where *execution*, which knows more, takes the place of the one that is running.
         """
-        return self._inner[handler.controller](execution, here(), partial(self._calls[handler], *args, **kwargs))
+        own = here()
+        own[Execution] = execution
+        return self._inner[handler.controller](execution, own, partial(self._calls[handler], *args, **kwargs))
 
     async def _in_scope(self, execution: Execution, way: Way, call: Call) -> Any:
         scope = scope_of(execution, self._states)

@@ -49,11 +49,12 @@ class Execution:
 
     def attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes, named by OpenTelemetry's conventions where those have a name."""
-        found: dict[str, str | int | float] = {"honeyhive.execution.kind": self.kind}
+        return {"honeyhive.execution.kind": self.kind, **self.own_attributes()}
+
+    def own_attributes(self) -> dict[str, str | int | float]:
+        """Return what `attributes` says beside the kind, in a dictionary that is the caller's."""
         handler = self.handler
-        if handler:
-            found["code.function.name"] = handler
-        return found
+        return {"code.function.name": handler} if handler else {}
 
 
 @value
@@ -74,9 +75,9 @@ class HttpExecution(Execution):
     route: str | None = None
     client: str = ""
 
-    def attributes(self) -> dict[str, str | int | float]:
+    def own_attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes."""
-        found = Execution.attributes(self)
+        found = Execution.own_attributes(self)
         found["http.request.method"] = self.method
         found["url.path"] = self.path
         if self.route is not None:
@@ -102,9 +103,9 @@ class WebsocketExecution(Execution):
     route: str | None = None
     client: str = ""
 
-    def attributes(self) -> dict[str, str | int | float]:
+    def own_attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes."""
-        found = Execution.attributes(self)
+        found = Execution.own_attributes(self)
         found["url.path"] = self.path
         found["network.protocol.name"] = "websocket"
         if self.route is not None:
@@ -132,7 +133,7 @@ class MessageExecution(Execution):
     attempt: int = 1
     queued_s: float = 0.0
 
-    def attributes(self) -> dict[str, str | int | float]:
+    def own_attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes."""
         return {
             **self.delivery_attributes(),
@@ -142,8 +143,8 @@ class MessageExecution(Execution):
         }
 
     def delivery_attributes(self) -> dict[str, str | int | float]:
-        """Return what a bus does not know that has put a span around the handler."""
-        found = Execution.attributes(self)
+        """Return what a bus does not know that has put a span around the handler, beside the kind."""
+        found = Execution.own_attributes(self)
         found["honeyhive.execution.attempt"] = self.attempt
         found["honeyhive.execution.queue_delay_s"] = self.queued_s
         return found
@@ -169,10 +170,10 @@ class ScheduleExecution(Execution):
     attempt: int = 1
     late_s: float = 0.0
 
-    def attributes(self) -> dict[str, str | int | float]:
+    def own_attributes(self) -> dict[str, str | int | float]:
         """Return the facts as span attributes."""
         return {
-            **Execution.attributes(self),
+            **Execution.own_attributes(self),
             "honeyhive.schedule.name": self.schedule,
             "honeyhive.schedule.cron": self.cron,
             "honeyhive.schedule.tick": self.tick.isoformat(),

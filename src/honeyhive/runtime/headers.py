@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 
 __all__ = ["Headers"]
+
+_name = itemgetter(0)
 
 
 class Headers(Mapping[str, str]):
@@ -22,7 +25,7 @@ class Headers(Mapping[str, str]):
 
     def names_any_of(self, names: frozenset[bytes]) -> bool:
         """Tell whether there is a header with one of *names*, without decoding any."""
-        return not names.isdisjoint([name for name, _ in self._raw])
+        return not names.isdisjoint(map(_name, self._raw))
 
     def __getitem__(self, name: str) -> str:
         return self._decoded()[name]

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
-from opentelemetry.trace import Span, StatusCode
+from opentelemetry.trace import Span as ApiSpan
+from opentelemetry.trace import StatusCode
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
@@ -31,6 +32,7 @@ from honeyhive.runtime.providers import hints_of, name_of, needs_of
 from honeyhive.runtime.service import Service
 from honeyhive.runtime.sharing import check_sharing
 from honeyhive.tracer import context as hh_context
+from honeyhive.tracer.span import Span
 
 __all__ = ["answers", "app_of", "http_app"]
 
@@ -109,7 +111,6 @@ class _Running:
             execution = _execution(honeyhive_connection.scope, route, label)
             if not process.has_edge:
                 return await process.perform(execution, handler, **arguments)
-            process.arrive(execution)
             return await process.handle(execution, handler, **arguments)
 
         endpoint.__name__ = handler.method
@@ -228,7 +229,7 @@ class _Edge:
 class _Answer:
     """Passes on what is sent, and tells the span what it learns on the way: route and status."""
 
-    def __init__(self, scope: Scope, send: Send, span: Span) -> None:
+    def __init__(self, scope: Scope, send: Send, span: ApiSpan) -> None:
         self._scope = scope
         self._send = send
         self._span = span
@@ -241,18 +242,27 @@ class _Answer:
     def tell(self, status: int | None) -> None:
         """Put the route that was found and *status* on the span."""
         scope, span = self._scope, self._span
-        learnt: dict[str, str | int] = {}
         route = getattr(scope.get("route"), "path", "")
         if route:
-            span.update_name(f"{scope.get('method', 'WEBSOCKET')} {route}")
-            learnt["http.route"] = route
-            learnt["code.function.name"] = getattr(scope.get("endpoint"), "__qualname__", "")
+            name = f"{scope.get('method', 'WEBSOCKET')} {route}"
+            function = getattr(scope.get("endpoint"), "__qualname__", "")
+            _tell_route(span, name, (("http.route", route), ("code.function.name", function)))
         if status is not None:
-            learnt["http.response.status_code"] = status
+            span.set_attribute("http.response.status_code", status)
             if status >= 500:
                 span.set_status(StatusCode.ERROR)
-        span.set_attributes(learnt)
 
+
+def _tell_route(span: ApiSpan, name: str, facts: tuple[tuple[str, str], ...]) -> None:
+    if type(span) is Span:
+        span.narrow(name, facts)
+        return
+    span.update_name(name)
+    span.set_attributes(dict(facts))
+
+
+_new: Final = object.__new__
+"""Calling a class with keywords puts them into a dictionary, which every request would pay for."""
 
 _FIRST_WORDS: Final = frozenset(
     {"http.response.start", "websocket.accept", "websocket.close", "websocket.http.response.start"}
@@ -278,7 +288,9 @@ def _execution(scope: Scope, route: str | None = None, handler: str = "") -> Exe
             name=name, path=scope["path"], carrier=carrier, client=address, route=route, handler=handler
         )
     method = scope["method"]
-    return HttpExecution(
+    execution = _new(HttpExecution)
+    HttpExecution.__init__(
+        execution,
         name=method if route is None else f"{method} {route}",
         method=method,
         path=scope["path"],
@@ -287,3 +299,4 @@ def _execution(scope: Scope, route: str | None = None, handler: str = "") -> Exe
         route=route,
         handler=handler,
     )
+    return execution

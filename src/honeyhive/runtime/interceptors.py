@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import Token
-from types import MethodType
+from types import MethodType, TracebackType
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from honeyhive.exceptions import DeclarationError
@@ -34,6 +34,7 @@ __all__ = [
     "Call",
     "EdgeInterceptor",
     "Given",
+    "Held",
     "Interceptor",
     "Own",
     "Way",
@@ -115,6 +116,28 @@ class Given(Generic[T]):
             await self.settle(self.value)
 
 
+class Held:
+    """What an interceptor returns that provides nothing and waits for nothing: a way through holds it as a plain block."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        raise NotImplementedError
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        raise NotImplementedError
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+
 NOTHING: Final = Given(None)
 """What an interceptor returns that has nothing to do."""
 NO_STATES: Final[Mapping[type, Any]] = {}
@@ -167,6 +190,8 @@ def _inside(opener: Opener, inner: Way) -> Way:
 
     def run(execution: Execution, own: Own, call: Call) -> Awaitable[Any]:
         block = opener(execution)
+        if isinstance(block, Held):
+            return _holding(block, inner, execution, own, call)
         if type(block) is not Given:
             return _entered(block, opener, inner, execution, call)
         if block.value is not None:
@@ -189,6 +214,11 @@ async def _settled(result: Awaitable[Any], settle: Callable[[T], Awaitable[objec
     done = await result
     await settle(value)
     return done
+
+
+async def _holding(block: Held, inner: Way, execution: Execution, own: Own, call: Call) -> Any:
+    with block:
+        return await inner(execution, own, call)
 
 
 async def _entered(

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, get_current_span
 
 from honeyhive.runtime.execution import Execution, ExecutionKind, MessageExecution
 from honeyhive.runtime.headers import Headers
-from honeyhive.runtime.interceptors import NOTHING
+from honeyhive.runtime.interceptors import NOTHING, Held
 from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.details import Details, usual_details
 from honeyhive.tracer.identity import CallSite
@@ -36,8 +36,8 @@ _DETAILS: Final[Mapping[ExecutionKind, Details]] = {
     "message": usual_details(SpanKind.CONSUMER),
     "schedule": usual_details(SpanKind.INTERNAL),
 }
-_SHARED: Final = {"honeyhive_event_type": "chain"}
-"""What all our spans of executions say."""
+_SHARED: Final = {kind: {"honeyhive.execution.kind": kind, "honeyhive_event_type": "chain"} for kind in _DETAILS}
+"""What all spans of executions of one kind say."""
 _SITES: Final = 256
 _TRAVELLING: Final = frozenset(
     {"traceparent", "tracestate", "baggage", "session_id", "honeyhive_session_id", "honeyhive.session_id"}
@@ -80,8 +80,8 @@ class Tracing:
         return NOTHING if tracer is None else _Traced(execution, tracer)
 
 
-class _Traced(AbstractAsyncContextManager[None]):
-    """The span of one execution: a class and no generator, since every request pays for it."""
+class _Traced(Held):
+    """The span of one execution."""
 
     __slots__ = ("_execution", "_span", "_tracer")
 
@@ -89,14 +89,14 @@ class _Traced(AbstractAsyncContextManager[None]):
         self._execution = execution
         self._tracer = tracer
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         carrier, tracer = self._execution.carrier, self._tracer
         context = joined_context(carrier, tracer) if _travels_with(carrier) else hh_context.current()
         self._span = _begun(self._execution, tracer, context)
         self._span.enter_in(context)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None:
         self._span.__exit__(kind, error, traceback)
 
@@ -105,14 +105,15 @@ def _begun(execution: Execution, tracer: Any, context: Context) -> Span | Unreco
     """Return a span of *execution* that has begun in *context*; one that records nothing where *tracer* cannot."""
     with guard("start_span"):
         if tracer.identity.enabled:
-            details = _DETAILS[execution.kind]
-            return tracer.tracer.begin_at(_site(execution.name), details, execution.attributes(), context)  # type: ignore[no-any-return]
+            kind: ExecutionKind = execution.kind
+            site, own = _site(execution.name, kind), execution.own_attributes()
+            return tracer.tracer.begin_at(site, _DETAILS[kind], own, context)  # type: ignore[no-any-return]
     return UnrecordedSpan(get_current_span(context).get_span_context(), tracer.tracer.state)
 
 
 @functools.lru_cache(_SITES)
-def _site(name: str) -> CallSite:
-    return CallSite(name, _SHARED)
+def _site(name: str, kind: ExecutionKind) -> CallSite:
+    return CallSite(name, _SHARED[kind])
 
 
 def _told_span_of(execution: MessageExecution) -> bool:
@@ -121,8 +122,8 @@ def _told_span_of(execution: MessageExecution) -> bool:
     if span is None or not span.is_recording():
         return False
     is_of_bus = getattr(span, "name", "") == execution.name
-    attributes = execution.delivery_attributes() if is_of_bus else execution.attributes()
-    attributes.update(_SHARED)
+    attributes = execution.delivery_attributes() if is_of_bus else execution.own_attributes()
+    attributes.update(_SHARED[execution.kind])
     (span.set_plain_attributes if type(span) is Span else span.set_attributes)(attributes)
     return True
 

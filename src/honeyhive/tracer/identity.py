@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
-__all__ = ["CallSite", "Identity", "identity_attributes"]
+__all__ = ["CallSite", "Identity", "identity_attributes", "narrowed"]
 
 
 class Identity:
@@ -77,6 +78,12 @@ class CallSite:
     def __init__(self, name: str, statics: Mapping[str, AttributeValue] | None = None) -> None:
         self.name = name
         self.statics: Mapping[str, AttributeValue] = dict(statics or {})
+
+
+@functools.lru_cache(maxsize=256)
+def narrowed(site: CallSite, name: str, facts: tuple[tuple[str, AttributeValue], ...]) -> CallSite:
+    """Return the site of those spans of *site* that are called *name* and have *facts* in common too."""
+    return CallSite(name, {**site.statics, **dict(facts)})
 
 
 def identity_attributes(

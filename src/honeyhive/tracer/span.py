@@ -36,7 +36,7 @@ from honeyhive.tracer import context as hh_context
 from honeyhive.tracer.details import NO_STATE, RECORD_ALL, RECORD_EXCEPTION, REMOTE, SET_STATUS, Details
 from honeyhive.tracer.entering import Enterable
 from honeyhive.tracer.errors import error_message, error_name, stack_text
-from honeyhive.tracer.identity import CallSite, identity_attributes
+from honeyhive.tracer.identity import CallSite, identity_attributes, narrowed
 from honeyhive.tracer.remote import traceparent
 
 if TYPE_CHECKING:
@@ -468,6 +468,17 @@ class Span(Enterable, SdkSpan):
     def update_name(self, name: str) -> None:
         if self._may_change("update_name"):
             self._name = name
+
+    def narrow(self, name: str, facts: tuple[tuple[str, str], ...]) -> None:
+        """Do what `update_name` and `set_attributes` do, where many spans of this one's site are given the same."""
+        site, own = self._site, self._dyn
+        if site is not None and own is not None and self._end_time is None and self._details.attributes is None:
+            site = narrowed(site, name, facts)
+            if site.statics.keys().isdisjoint(own):
+                self._site, self._name = site, name
+                return
+        self.update_name(name)
+        self.set_attributes(dict(facts))
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         if not self._may_change("set_status"):
