@@ -419,19 +419,19 @@ class _Pull:
         while self._collected:
             await take(self._collected.popleft())
         self._take = take
-        while not revoked.is_set():
+        while not (revoked.is_set() or self._failed.is_set()):
             if self._expected <= 0:
                 await self._ask()
             self._news.clear()
             await first_of(revoked, reconnected, self._failed, timeout_s=self._patience_s * 2)
-            if self._failure is not None:
-                raise self._failure
             if not self._is_passing:
                 self._forget_unanswered()
         self._take = None
         while self._is_passing:
             self._news.clear()
             await self._news.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def _next(self, revoked: asyncio.Event, reconnected: asyncio.Event) -> Msg | None:
         """Return the next message; ``None`` if none came for now, or the partition is *revoked*."""
@@ -462,11 +462,12 @@ class _Pull:
                 try:
                     await self._take(message)
                 except Exception as error:
-                    self._failure = error
+                    self._take, self._failure = None, error
                     self._failed.set()
                     raise
                 finally:
                     self._is_passing = False
+                    self._news.set()
         self._news.set()
         if self._expected <= 0 and self._take is not None:
             await self._ask()
