@@ -385,8 +385,12 @@ class Pipeline(Intake):
         self._first_waiting_at = None
 
     def _send_full(self, last: int) -> None:
-        """Make a full request due at once; the *last* spans, of one record, wait for the next if they would be too many."""
-        is_too_much = self._unsent_spans > self.settings.max_batch_size
+        """Make a full request due at once; the *last* spans, of one record, wait for the next if they would be too many.
+
+        Unless they fill a request by themselves.
+        """
+        most = self.settings.max_batch_size
+        is_too_much = self._unsent_spans > most > last
         self._send_all()
         if is_too_much:
             self._send_until -= 1

@@ -93,6 +93,19 @@ def test_what_is_too_much_for_a_full_request_waits_for_the_next(make_pipeline, m
     assert backend.names[-1] == ["c", "d"]
 
 
+def test_a_record_that_fills_a_request_by_itself_waits_for_no_other(make_pipeline, make_spans, clock, backend):
+    pipeline = make_pipeline(max_batch_size=3, schedule_delay_s=5.0)
+    for names in ("a", "bcd"):
+        for span in make_spans(*names):
+            pipeline.finished(span)
+        pipeline.drain()
+
+    while (due := pipeline.due()) is not None and due <= clock.now_s:
+        pipeline.send()
+
+    assert backend.names == [["a"], ["b", "c", "d"]]
+
+
 def test_nothing_is_due_when_nothing_waits(make_pipeline, make_spans, clock):
     pipeline = make_pipeline(schedule_delay_s=0.0)
     pipeline.finished(make_spans("a")[0])
