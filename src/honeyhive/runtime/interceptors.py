@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import Token
-from types import MethodType, TracebackType
+from types import FunctionType, MethodType, TracebackType
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from honeyhive.exceptions import DeclarationError
@@ -204,10 +204,12 @@ def _inside(opener: Opener, inner: Way) -> Way:
 
 def _generator_behind(opener: Opener) -> Callable[[Execution], AsyncGenerator[object]] | None:
     """Return the generator function that ``asynccontextmanager`` has made *opener* of, ``None`` if it has not."""
-    if getattr(opener, "__code__", None) is not _OF_GENERATOR:
+    made = opener.__func__ if type(opener) is MethodType else opener
+    # Whoever is wrapped around a function may pass for one, but for its type.
+    if type(made) is not FunctionType or made.__code__ is not _OF_GENERATOR:
         return None
-    function: Callable[..., AsyncGenerator[object]] = opener.__wrapped__  # type: ignore[attr-defined]  # set by contextlib
-    return MethodType(function, opener.__self__) if isinstance(opener, MethodType) else function
+    function: Callable[..., AsyncGenerator[object]] = made.__wrapped__  # type: ignore[attr-defined]  # set by contextlib
+    return MethodType(function, opener.__self__) if type(opener) is MethodType else function
 
 
 async def _settled(result: Awaitable[Any], settle: Callable[[T], Awaitable[object]], value: T) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+import wrapt
 
 from honeyhive import State
 from honeyhive.exceptions import DeclarationError, MissingInterceptorError
@@ -381,3 +382,22 @@ async def test_an_interceptor_that_is_cancelled_with_its_handler_is_left(decorat
 
     assert block.cancelled_caught
     assert ["left"] == log
+
+
+async def test_what_is_wrapped_around_the_method_of_an_interceptor_is_called() -> None:
+    log: list[str] = []
+
+    @wrapt.decorator
+    def noted(wrapped: Callable[..., Any], _: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        log.append("called")
+        return wrapped(*args, **kwargs)
+
+    class Enters:
+        @noted
+        @asynccontextmanager
+        async def intercept(self, _: Execution) -> AsyncIterator[None]:
+            log.append("entered")
+            yield
+
+    assert await performed(Enters()) == "done"
+    assert ["called", "entered"] == log
