@@ -80,10 +80,10 @@ class HttpExecution(Execution):
         found = Execution.own_attributes(self)
         found["http.request.method"] = self.method
         found["url.path"] = self.path
-        if self.route is not None:
-            found["http.route"] = self.route
-        if self.client:
-            found["client.address"] = self.client
+        if (route := self.route) is not None:
+            found["http.route"] = route
+        if client := self.client:
+            found["client.address"] = client
         return found
 
 
@@ -108,10 +108,10 @@ class WebsocketExecution(Execution):
         found = Execution.own_attributes(self)
         found["url.path"] = self.path
         found["network.protocol.name"] = "websocket"
-        if self.route is not None:
-            found["http.route"] = self.route
-        if self.client:
-            found["client.address"] = self.client
+        if (route := self.route) is not None:
+            found["http.route"] = route
+        if client := self.client:
+            found["client.address"] = client
         return found
 
 

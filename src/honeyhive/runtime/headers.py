@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
+from typing import Any, TypeVar, overload
 
 __all__ = ["Headers"]
+
+T = TypeVar("T")
 
 _name = itemgetter(0)
 
@@ -29,6 +32,14 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._decoded()[name]
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str | T) -> str | T: ...
+    def get(self, name: str, /, default: Any = None) -> Any:
+        """Return the header of that name, or *default*; what this is inherited from raises and catches an error."""
+        return self._decoded().get(name, default)
 
     def __contains__(self, name: object) -> bool:
         return name in self._decoded()

@@ -204,13 +204,11 @@ class _Edge:
         self._app = app
         self._running = running
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in _KINDS or not self._running.process.has_edge:
-            await self._app(scope, receive, send)
-            return
-
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] not in _KINDS or not (process := self._running.process).has_edge:
+            return self._app(scope, receive, send)
         execution = scope[_EXECUTION] = _execution(scope)
-        await self._running.process.run(execution, partial(self._answer, scope, receive, send))
+        return process.run(execution, partial(self._answer, scope, receive, send))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         span: Any = hh_context.current().get(hh_context.SPAN_KEY)

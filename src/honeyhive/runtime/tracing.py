@@ -26,6 +26,8 @@ from honeyhive.utils.guard import guard
 if TYPE_CHECKING:
     from opentelemetry.context.context import Context
 
+    from honeyhive.tracer.identity import Identity
+
 __all__ = ["Tracing"]
 
 _logger = logging.getLogger("honeyhive.runtime")
@@ -39,6 +41,7 @@ _DETAILS: Final[Mapping[ExecutionKind, Details]] = {
 _SHARED: Final = {kind: {"honeyhive.execution.kind": kind, "honeyhive_event_type": "chain"} for kind in _DETAILS}
 """What all spans of executions of one kind say."""
 _SITES: Final = 256
+_starting: Final = guard("start_span")
 _TRAVELLING: Final = frozenset(
     {"traceparent", "tracestate", "baggage", "session_id", "honeyhive_session_id", "honeyhive.session_id"}
 )
@@ -103,12 +106,13 @@ class _Traced(Held):
 
 def _begun(execution: Execution, tracer: Any, context: Context) -> Span | UnrecordedSpan:
     """Return a span of *execution* that has begun in *context*; one that records nothing where *tracer* cannot."""
-    with guard("start_span"):
-        if tracer.identity.enabled:
+    identity: Identity = tracer.identity
+    with _starting:
+        if identity.enabled:
             kind: ExecutionKind = execution.kind
             site, own = _site(execution.name, kind), execution.own_attributes()
-            return tracer.tracer.begin_at(site, _DETAILS[kind], own, context)  # type: ignore[no-any-return]
-    return UnrecordedSpan(get_current_span(context).get_span_context(), tracer.tracer.state)
+            return identity.core.begin_at(site, _DETAILS[kind], own, context)  # type: ignore[no-any-return]
+    return UnrecordedSpan(get_current_span(context).get_span_context(), identity.core.state)
 
 
 @functools.lru_cache(_SITES)

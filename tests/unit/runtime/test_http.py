@@ -10,6 +10,7 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import PlainTextResponse
+from opentelemetry.trace import get_current_span
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -149,6 +150,46 @@ def test_whatever_is_asked_leaves_a_span_with_route_and_status(
     assert ("error" if failed else "unset") == span.status
     assert span.attributes["url.path"] == path
     assert span.attributes.get("code.function.name", "nobody").startswith("Tasks." if "tasks" in path else "nobody")
+
+
+def test_the_span_of_a_request_says_all_its_facts_once(capture_spans: SpanCapture, client: TestClient) -> None:
+    client.get("/tasks/7")
+
+    (span,) = capture_spans.spans
+    assert {
+        "honeyhive.execution.kind": "http",
+        "honeyhive_event_type": "chain",
+        "http.request.method": "GET",
+        "url.path": "/tasks/7",
+        "client.address": "testclient",
+        "http.route": "/tasks/{task_id}",
+        "code.function.name": "Tasks.read",
+        "http.response.status_code": 200,
+    }.items() <= span.attributes.items()
+
+
+@pytest.mark.parametrize("reads_it", [False, True])
+def test_what_a_handler_says_of_its_span_stays_beside_the_facts(capture_spans: SpanCapture, reads_it: bool) -> None:
+    @controller("/")
+    class Saying:
+        @get("said")
+        async def say(self) -> None:
+            span: Any = get_current_span()
+            span.set_attributes({"honeyhive_event_type": "tool", "http.route": "mine", "own": 1})
+            assert not reads_it or "mine" == span.attributes["http.route"]
+
+    with running(Service("saying", controllers=[Saying], interceptors=[Tracing()])) as client:
+        client.get("/said")
+
+    (span,) = capture_spans.spans
+    assert "GET /said" == span.name
+    assert {
+        "honeyhive_event_type": "tool",
+        "own": 1,
+        "http.route": "/said",
+        "code.function.name": "Saying.say",
+        "http.response.status_code": 200,
+    }.items() <= span.attributes.items()
 
 
 def test_what_is_mounted_and_has_no_route_of_its_own_is_named_by_its_method(capture_spans: SpanCapture) -> None:
