@@ -244,19 +244,16 @@ class _Answer:
         if route:
             name = f"{scope.get('method', 'WEBSOCKET')} {route}"
             function = getattr(scope.get("endpoint"), "__qualname__", "")
-            _tell_route(span, name, (("http.route", route), ("code.function.name", function)))
+            facts = (("http.route", route), ("code.function.name", function))
+            if type(span) is Span:
+                span.narrow(name, facts)
+            else:
+                span.update_name(name)
+                span.set_attributes(dict(facts))
         if status is not None:
             span.set_attribute("http.response.status_code", status)
             if status >= 500:
                 span.set_status(StatusCode.ERROR)
-
-
-def _tell_route(span: ApiSpan, name: str, facts: tuple[tuple[str, str], ...]) -> None:
-    if type(span) is Span:
-        span.narrow(name, facts)
-        return
-    span.update_name(name)
-    span.set_attributes(dict(facts))
 
 
 _new: Final = object.__new__
