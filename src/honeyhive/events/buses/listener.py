@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeAlias
 
 from honeyhive.events.buses.broker import Broker
+from honeyhive.events.lineage import handling
 from honeyhive.resilience import RetryPolicy
 from honeyhive.resilience.facts import reason_of
 from honeyhive.utils.clock import Clock
@@ -42,7 +43,8 @@ class Listener:
         self._attempts = reconnecting.begin(clock)
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
-        self._task = asyncio.create_task(self._listen())
+        with handling(None):  # the handler that opened the bus has no part in what comes
+            self._task = asyncio.create_task(self._listen())
 
     @property
     def is_ready(self) -> bool:

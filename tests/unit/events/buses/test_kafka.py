@@ -10,13 +10,17 @@ import pytest
 
 pytest.importorskip("aiokafka", reason="aiokafka is not installed: pip install honeyhive[kafka]")
 
-from honeyhive.events import Event, KafkaMessageBus
+from honeyhive.events import AsyncMessageBus, Event, KafkaMessageBus
 from honeyhive.testing import BusContract, FakeKafka
 
 
 class Measured(Event, key="device"):
     device: str
     number: int
+
+
+class Started(Event):
+    pass
 
 
 class TestKafkaMessageBus(BusContract):
@@ -43,3 +47,26 @@ class TestKafkaMessageBus(BusContract):
             await complete.wait()
 
         assert {f"d{device}": list(range(device, 2_000, 8)) for device in range(8)} == heard
+
+    async def test_a_bus_that_a_handler_of_another_has_opened_keeps_to_its_concurrency(self, open_bus):
+        bus, running, most, complete = open_bus(name="opened", group="readers", concurrency=1), [], [], asyncio.Event()
+
+        async def measure(event: Measured) -> None:
+            running.append(event.device)
+            await asyncio.sleep(0.01)  # others have their chance to begin
+            most.append(len(running))
+            running.remove(event.device)
+            if len(most) == 4:
+                complete.set()
+
+        async def open_and_publish(event: Started) -> None:
+            await asyncio.gather(*(bus.publish(Measured(device=f"d{number}", number=number)) for number in range(4)))
+
+        bus.subscribe(Measured, measure)
+        async with AsyncMessageBus() as other:
+            other.subscribe(Started, open_and_publish)
+            await other.publish(Started())
+        await complete.wait()
+        await bus.aclose()
+
+        assert [1] * 4 == most
