@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,12 +108,12 @@ class MessageTracing:
         tracer = _tracer(identity_in(context))
         if tracer is None:
             return
-        site = self._processing(message.type)
+        site = self._processing.__wrapped__(message.type)  # of what nobody can read, the type may be anything
         with _current_span(tracer, SpanKind.CONSUMER, site, message, context) as span:
             span.set_status(Status(StatusCode.ERROR, reason))
 
 
-def _sites(verb: str, type_: str, described: Mapping[str, str]) -> Callable[..., CallSite]:
+def _sites(verb: str, type_: str, described: Mapping[str, str]) -> functools._lru_cache_wrapper[CallSite]:
     """Return what tells, by the type of a message and the handler, what spans that are so *described* share."""
 
     @functools.lru_cache(_SITES)

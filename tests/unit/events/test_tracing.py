@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult
 
-from honeyhive.events import Event
+from honeyhive.events import Event, UnknownMessage
 from honeyhive.events.tracing import MessageTracing, continued
 from honeyhive.testing import SpanCapture
 
@@ -240,3 +242,21 @@ def test_where_nobody_traces_no_sdk_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", UNTRACED], capture_output=True, text=True, timeout=30, check=True)
 
     assert "False\n" == done.stdout
+
+
+def test_the_types_of_what_nobody_can_read_are_not_kept(tracing: MessageTracing, capture_spans: SpanCapture) -> None:
+    def reject(number: int) -> None:
+        tracing.rejected(UnknownMessage(type=f"{number}".ljust(100_000, "x"), data=b""), "no JSON")
+        capture_spans.clear()
+
+    tracemalloc.start()
+    try:
+        reject(0)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(1, 20):
+            reject(number)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000
