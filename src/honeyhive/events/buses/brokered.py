@@ -226,10 +226,12 @@ class BrokerMessageBus(MessageBus, Broadcaster):
         self._home.is_here()
         self._opening = self._opening or asyncio.Lock()
         async with self._opening:
-            if self._is_closed:
-                raise BusClosedError("the bus was closed; make a new one")
+            self._refuse_if_closed()
             if not self._is_open:
                 await self._persistently(self._publishing, self._connect)
+                if self._is_closed:  # meanwhile
+                    await self._broker.aclose()
+                self._refuse_if_closed()
                 self._is_open = True
             for listener in self._listen():
                 await listener.ready()
@@ -329,6 +331,10 @@ class BrokerMessageBus(MessageBus, Broadcaster):
 
     async def _connect(self) -> None:
         await self._broker.connect(consuming=len(self._subscriptions) > 0)
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise BusClosedError("the bus was closed; make a new one")
 
     async def _persistently(self, policy: RetryPolicy, call: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Call again while the engine cannot be reached, as long as *policy* allows."""

@@ -11,6 +11,10 @@ import pytest
 pytest.importorskip("aiokafka", reason="aiokafka is not installed: pip install honeyhive[kafka]")
 
 from honeyhive.events import AsyncMessageBus, Event, KafkaMessageBus
+from honeyhive.events.adapters.kafka import KafkaBroker
+from honeyhive.events.buses.broker import Topology
+from honeyhive.events.buses.brokered import BrokerMessageBus
+from honeyhive.exceptions import BusClosedError
 from honeyhive.testing import BusContract, FakeKafka
 
 
@@ -70,3 +74,38 @@ class TestKafkaMessageBus(BusContract):
         await bus.aclose()
 
         assert [1] * 4 == most
+
+
+class LateKafka(KafkaBroker):
+    """An engine that lets itself be reached when it is told to.
+
+    Attributes:
+        asked: Set when somebody wants to connect.
+        back: Set it, and they can.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__("kafka://nowhere", topology, clients=FakeKafka())
+        self.asked, self.back = asyncio.Event(), asyncio.Event()
+
+    async def connect(self, *, consuming: bool) -> None:
+        self.asked.set()
+        await self.back.wait()
+        await super().connect(consuming=consuming)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_bus_that_is_closed_while_it_opens_stays_closed() -> None:
+    broker = LateKafka(Topology("late", "readers", "one", partitions=1, lease_s=1))
+    bus = BrokerMessageBus(broker)
+    publishing = asyncio.create_task(bus.publish(Started()))
+    await broker.asked.wait()
+
+    await bus.aclose()
+    broker.back.set()
+
+    with pytest.raises(BusClosedError):
+        await publishing
+    with pytest.raises(BusClosedError):
+        await bus.publish(Started())
