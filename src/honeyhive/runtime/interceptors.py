@@ -121,13 +121,14 @@ class Held:
 
     __slots__ = ()
 
+    # Abstract, both of them, and not marked so: whether a block is held is asked of each, which is dear of an ABC.
     def __enter__(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is entered")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is left")
 
     async def __aenter__(self) -> None:
         self.__enter__()

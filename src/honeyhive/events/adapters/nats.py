@@ -462,6 +462,7 @@ class _Pull:
                 try:
                     await self._take(message)
                 except Exception as error:
+                    # The client only tells of it; who reads the partition raises it, and all begins anew.
                     self._take, self._failure = None, error
                     self._failed.set()
                     raise
